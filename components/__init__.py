@@ -1,0 +1,1 @@
+"""Containerized steps: one folder each, the same file names in every folder."""

@@ -1,0 +1,1 @@
+"""What several components need: contracts, storage, digests, the registry."""

@@ -1,0 +1,84 @@
+"""The errors that Saiki raises on purpose.
+
+::
+
+    SaikiError
+    ├── InputError (ValueError)          what the user gave is wrong: exit code 2
+    │   ├── TaskError                    the task file or the pinned schema
+    │   ├── DataError                    sources and rows
+    │   └── TrainerError                 a trainer that is unknown, raises or diverges
+    ├── StorageError (OSError)           a store did not do what was asked: exit code 2
+    │   ├── NotFoundError (FileNotFoundError)
+    │   ├── AlreadyExistsError (FileExistsError)
+    │   ├── PreconditionError            compare-and-swap lost: somebody else was first
+    │   └── CorruptError                 the bytes are not those that were promised
+    └── RegistryError (ValueError)       a registry that is not one, an unreadable pointer: exit code 2
+
+Each carries *what* is wrong, *where* (file, row, field, step) and what to *do* about it.
+"""
+
+from __future__ import annotations
+
+
+class SaikiError(Exception):
+    """Something that the user can act upon.
+
+    Args:
+        what: What is wrong, one sentence.
+        where: File, row, field or step, as precisely as is known.
+        fix: What to do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.fix:
+            lines.append(f"  do:    {self.fix}")
+        return "\n".join(lines)
+
+
+class InputError(SaikiError, ValueError):
+    """What the user gave is wrong."""
+
+
+class TaskError(InputError):
+    """The task file or the pinned schema is wrong."""
+
+
+class DataError(InputError):
+    """A source or its rows cannot be used."""
+
+
+class TrainerError(InputError):
+    """A trainer is unknown, raised, or diverged."""
+
+
+class StorageError(SaikiError, OSError):
+    """A store did not do what was asked."""
+
+
+class NotFoundError(StorageError, FileNotFoundError):
+    """There is no such object."""
+
+
+class AlreadyExistsError(StorageError, FileExistsError):
+    """A create-only write found an object in its place."""
+
+
+class PreconditionError(StorageError):
+    """The object is not at the generation that was expected."""
+
+
+class CorruptError(StorageError):
+    """The bytes are not those that were promised."""
+
+
+class RegistryError(SaikiError, ValueError):
+    """A registry that is not one, or a record in it that cannot be read."""

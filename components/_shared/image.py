@@ -1,0 +1,74 @@
+"""Which image a component runs in, and the image's tag: the digest of its lock and of the source that it imports.
+
+The tag is part of KFP's cache key, on the cluster and locally. So an edit of a component's code, of code that it imports, or
+of its lock makes its steps run again, and no others.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+ENVIRONMENT_OF: dict[str, str] = {
+    "plan": "light",
+    "ingest": "light",
+    "split": "light",
+    "validate": "analysis",
+    "train": "tensorflow",
+    "predict": "tensorflow",
+    "evaluate": "analysis",
+    "smoke_test": "tensorflow",
+    "judge": "light",
+    "push": "light",
+}
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def image_of(component: str) -> str:
+    """The image of a component, such as `saiki-light:3f2a…`, its tag made of the lock and the source that it imports."""
+    return f"saiki-{ENVIRONMENT_OF[component]}:{_tag(component)}"
+
+
+def code_digest(*components: str) -> str:
+    """One digest over the images of several components."""
+    return hashlib.sha256("\n".join(image_of(name) for name in components).encode()).hexdigest()
+
+
+@cache
+def _tag(component: str) -> str:
+    folder = _ROOT / "components" / component
+    locks = sorted((_ROOT / "requirements").glob(f"{ENVIRONMENT_OF[component]}*.txt"))
+    digest = hashlib.sha256()
+    for path in [*locks, *sorted(_closure(frozenset(folder.rglob("*.py"))))]:
+        digest.update(f"{path.relative_to(_ROOT)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _closure(start: frozenset[Path]) -> set[Path]:
+    """The files, and all files under `components` that they import, at any depth; imports inside functions count."""
+    found: set[Path] = set()
+    waiting = set(start)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        waiting |= _imports(path) - found
+    return found
+
+
+@cache
+def _imports(path: Path) -> frozenset[Path]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    candidates = {_ROOT.joinpath(*name.split(".")) for name in names if name.split(".")[0] == "components"}
+    modules = {path.with_suffix(".py") for path in candidates} | {path / "__init__.py" for path in candidates}
+    return frozenset(path for path in modules if path.is_file())

@@ -1,0 +1,112 @@
+"""What the registry holds besides models: the champion pointer, attempts, history, lineage.
+
+::
+
+    <registry>/saiki-registry.json                         marks a folder or bucket prefix as a registry
+    <registry>/<task>/attempts/<judgement>.json            every judged experiment, winner or loser
+    <registry>/<task>/attempts/<judgement>/report.html     and evidence.json, statistics.json, verdict.json
+    <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
+    <registry>/<task>/versions/<n>/saved_model.pb          written last: a server never sees half a model
+    <registry>/<task>/history/<n>.json                     every promotion, rollback, hold; before the pointer moves
+    <registry>/<task>/champion.json                        the pointer, replaced by compare-and-swap
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from components._shared.contract import Contract
+from components._shared.verdict import Outcome
+from components._shared.windows import Windows
+
+
+class ModelRef(Contract):
+    """A version in the registry, as a value that a step can be given."""
+
+    version: int
+    uri: str
+    digest: str
+    fit_until: AwareDatetime | None = None
+
+
+class Baseline(Contract):
+    """What a candidate was judged against; replayed when the same experiment is planned again.
+
+    Attributes:
+        previous: URI of the earlier statistics for drift, or empty.
+    """
+
+    champion: ModelRef | None = None
+    reference: ModelRef | None = None
+    previous: str = ""
+
+
+class Champion(Contract):
+    """The pointer.
+
+    Attributes:
+        history: Number of the history record that this pointer state comes from.
+        hold: A rollback's reason: until released, the schedule promotes nothing.
+        reference: The pinned reference version that quality must also hold against.
+    """
+
+    format: Literal["saiki/champion/v1"] = "saiki/champion/v1"
+    version: int
+    history: int
+    reference: int | None = None
+    hold: str = ""
+
+
+class History(Contract):
+    """A change of the pointer, written before it."""
+
+    format: Literal["saiki/history/v1"] = "saiki/history/v1"
+    number: int
+    action: Literal["promotion", "rollback", "hold", "release", "pin"]
+    version: int
+    previous: int | None
+    who: str
+    when: AwareDatetime
+    why: str
+    judgement: str = ""
+
+
+class Lineage(Contract):
+    """What a version was made from; it claims the version's number."""
+
+    format: Literal["saiki/lineage/v1"] = "saiki/lineage/v1"
+    experiment: str
+    judgement: str
+    model_digest: str
+    made_from: dict[str, str]
+    code: dict[str, str]
+    windows: Windows
+    created: AwareDatetime
+
+
+class Attempt(Contract):
+    """One judged experiment.
+
+    Attributes:
+        experiment: Digest over data, window, features, trainer, parameters, code.
+        judgement: Digest over the experiment, the gates, and the code that judges: names the record.
+        version: The version made of it, if it won.
+        result: What became of it.
+    """
+
+    format: Literal["saiki/attempt/v1"] = "saiki/attempt/v1"
+    experiment: str
+    judgement: str
+    task: str
+    outcome: Outcome
+    result: Literal["promoted", "rejected", "superseded", "held", "already_champion"]
+    reason: str
+    version: int | None = None
+    baseline: Baseline
+    windows: Windows
+    model_digest: str
+    made_from: dict[str, str]
+    created: AwareDatetime
+    overridden: str = ""

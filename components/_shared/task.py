@@ -1,0 +1,288 @@
+"""The task: everything that is particular to a problem, in one file, and the pinned schema beside it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from components._shared.contract import Contract, digest_of
+from components._shared.gates import GateChoice
+from components._shared.windows import Cadence, parse_span, zone
+
+Problem = Literal["binary_classification", "multiclass_classification", "regression"]
+ColumnType = Literal["int64", "float64", "string", "bool", "timestamp", "date"]
+FeatureKind = Literal["numeric", "categorical", "boolean", "datetime"]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+RESERVED_PREFIX = "_"
+
+
+def _span(value: str) -> str:
+    parse_span(value)
+    return value
+
+
+class CsvOptions(Contract):
+    """How a CSV is written."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    null_values: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "NULL")
+
+
+class Data(Contract):
+    """Where the rows come from.
+
+    Attributes:
+        sources: Paths, URIs or globs; relative ones start at the task file. `{date}` stands for the days of the window.
+        format: By the file's ending if left out.
+    """
+
+    sources: tuple[Text, ...] = Field(min_length=1)
+    format: Literal["csv", "parquet", "jsonl", "tfrecord"] | None = None
+    csv: CsvOptions = CsvOptions()
+
+
+class Derived(Contract):
+    """A column computed from source columns by a SQL scalar expression."""
+
+    expression: Text
+    type: ColumnType
+
+
+class Label(Contract):
+    """What is predicted.
+
+    Attributes:
+        expression: SQL scalar expression over source columns.
+        positive: Binary: the value that counts as 1; left out, the expression must be boolean or 0/1.
+        classes: Multiclass: the values in the order of the model's outputs.
+        known_after: How long after `time` the label is known.
+    """
+
+    expression: Text
+    positive: str | int | bool | None = None
+    classes: tuple[str | int, ...] | None = None
+    known_after: str = "0d"
+
+    _check_span = field_validator("known_after")(_span)
+
+
+class Feature(Contract):
+    """One model input, a raw column.
+
+    Attributes:
+        kind: How it is preprocessed inside the model's graph.
+        available: When its value is known, relative to the prediction; `unknown` and `after` are left out.
+    """
+
+    kind: FeatureKind
+    available: Literal["before", "after", "unknown"] = "unknown"
+
+
+class WindowRule(Contract):
+    """How far back rows are taken.
+
+    Attributes:
+        length: Span such as `365d`, or none for all that there is.
+        start: First moment, ISO 8601; needs `time`.
+    """
+
+    length: str | None = None
+    start: str | None = None
+
+    @field_validator("length")
+    @classmethod
+    def _check_length(cls, value: str | None) -> str | None:
+        return None if value is None else _span(value)
+
+
+class SplitRule(Contract):
+    """Sizes of *tune* and *test*: spans such as `30d` with a `time` column, shares such as 0.2 without."""
+
+    tune: str | float = 0.1
+    test: str | float = 0.2
+
+    @field_validator("tune", "test")
+    @classmethod
+    def _check_size(cls, value: str | float) -> str | float:
+        if isinstance(value, str):
+            return _span(value)
+        if not 0 < value < 1:
+            raise ValueError("a share lies between 0 and 1")
+        return value
+
+
+class TrainerChoice(Contract):
+    """The default trainer: `linear`, `mlp`, `constant` or `package.module:function`, its parameters and the seed."""
+
+    name: Text = "linear"
+    parameters: dict[str, Any] = {}
+    seed: int = 17
+
+
+class Task(Contract):
+    """The task file.
+
+    Attributes:
+        schema_file: The pinned schema, relative to the task file.
+        derived: Columns computed at ingestion.
+        time: Column with the moment of each row; none for tasks without time (split by hash of the key).
+        key: Columns that identify a row; none: the row's position in its source.
+        population: SQL scalar expression, true for rows in scope.
+        cluster: Column or expression whose rows are not independent; by default the calendar day of `time`.
+        weight: Column.
+        slices: Columns whose values metrics are shown for.
+        embargo: Span left out between the parts, and between `fit_until` and the rows that judge.
+        cadence: `as_of` is floored to it.
+    """
+
+    format: Literal["saiki/task/v1"] = "saiki/task/v1"
+    name: Name
+    problem: Problem
+    data: Data
+    schema_file: str = Field("schema.yaml", alias="schema")
+    derived: dict[str, Derived] = {}
+    label: Label
+    time: str | None = None
+    timezone: str = "UTC"
+    key: tuple[str, ...] = ()
+    population: Text | None = None
+    cluster: Text | None = None
+    weight: str | None = None
+    features: dict[str, Feature] = Field(min_length=1)
+    slices: tuple[str, ...] = ()
+    window: WindowRule = WindowRule()
+    split: SplitRule = SplitRule()
+    embargo: str = "0d"
+    cadence: Cadence = "daily"
+    trainer: TrainerChoice = TrainerChoice()
+    gates: GateChoice = GateChoice()
+
+    _check_embargo = field_validator("embargo")(_span)
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        zone(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        for size in ("tune", "test"):
+            if isinstance(getattr(self.split, size), str) and self.time is None:
+                raise ValueError(f"split.{size} is a span but the task has no time column: give a share such as 0.2")
+        if self.time is None and (self.window.length or self.window.start):
+            raise ValueError("window needs a time column")
+        if self.problem == "multiclass_classification" and not self.label.classes:
+            raise ValueError("label.classes is needed for multiclass_classification")
+        if self.label.classes is not None and self.problem != "multiclass_classification":
+            raise ValueError(f"label.classes is for multiclass_classification, this is {self.problem}")
+        if self.label.positive is not None and self.problem != "binary_classification":
+            raise ValueError(f"label.positive is for binary_classification, this is {self.problem}")
+        if not self.used_features():
+            raise ValueError("no feature is available before the prediction (features.<name>.available: before)")
+        for name in self.derived:
+            if name.startswith(RESERVED_PREFIX):
+                raise ValueError(f"derived.{name}: names that start with '_' are Saiki's own")
+        return self
+
+    def used_features(self) -> dict[str, FeatureKind]:
+        """Name → kind of the features that are available before the prediction, in the file's order."""
+        return {name: feature.kind for name, feature in self.features.items() if feature.available == "before"}
+
+    def left_out(self) -> dict[str, str]:
+        """Name → availability of the features that are declared but not used."""
+        return {name: f.available for name, f in self.features.items() if f.available != "before"}
+
+
+class Column(Contract):
+    """A source column of the pinned schema.
+
+    Attributes:
+        required: A file without this column is an error; otherwise its values are missing.
+        domain: Known categories; others go to the model's out-of-vocabulary bucket and count towards a limit.
+        min, max: Bounds of a number; values beyond are anomalies.
+        max_missing: Largest share of missing values, 0 to 1.
+    """
+
+    type: ColumnType
+    required: bool = True
+    domain: tuple[str, ...] | None = None
+    min: float | None = None
+    max: float | None = None
+    max_missing: float | None = Field(None, ge=0, le=1)
+
+
+class Schema(Contract):
+    """The pinned types and domains of the source columns."""
+
+    format: Literal["saiki/schema/v1"] = "saiki/schema/v1"
+    columns: dict[str, Column] = Field(min_length=1)
+
+    @field_validator("columns")
+    @classmethod
+    def _check_names(cls, value: dict[str, Column]) -> dict[str, Column]:
+        for name in value:
+            if not name or name.startswith(RESERVED_PREFIX) or re.search(r"[\x00-\x1f]", name):
+                raise ValueError(
+                    f"column name {name!r}: empty, starts with '_' (Saiki's own), or has control characters"
+                )
+        return value
+
+
+class DataSection(Contract):
+    """What `ingest` needs of the task and of the schema: a change of anything here makes other rows."""
+
+    problem: Problem
+    csv: CsvOptions
+    file_format: Literal["csv", "parquet", "jsonl", "tfrecord"] | None
+    columns: dict[str, Column]
+    derived: dict[str, Derived]
+    label: Label
+    time: str | None
+    timezone: str
+    key: tuple[str, ...]
+    population: str | None
+    cluster: str | None
+    weight: str | None
+
+
+class LearningSection(Contract):
+    """What `train`, `predict` and `smoke_test` need: a change of anything here makes another model.
+
+    Attributes:
+        budget: Largest number of epochs, for a quick cycle; 0: the trainer's own.
+    """
+
+    problem: Problem
+    classes: tuple[str | int, ...] | None
+    features: dict[str, FeatureKind]
+    trainer: TrainerChoice
+    budget: int = Field(0, ge=0)
+
+
+def data_section(task: Task, schema: Schema) -> DataSection:
+    """The part of the task that decides which rows there are."""
+    return DataSection(
+        problem=task.problem,
+        csv=task.data.csv,
+        file_format=task.data.format,
+        columns=schema.columns,
+        derived=task.derived,
+        label=task.label,
+        time=task.time,
+        timezone=task.timezone,
+        key=task.key,
+        population=task.population,
+        cluster=task.cluster,
+        weight=task.weight,
+    )
+
+
+def section_digest(*parts: Contract | str) -> str:
+    """One digest over several sections, in order."""
+    return digest_of([part if isinstance(part, str) else part.content_digest() for part in parts])
