@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components._shared.contract import Contract, digest_of
-from components._shared.gates import GateChoice
+from components._shared.gates import BehaviourGates, ChampionGates, GateChoice, MetricGates, resolve_gates
 from components._shared.windows import Cadence, parse_span, zone
 
 Problem = Literal["binary_classification", "multiclass_classification", "regression"]
@@ -280,6 +280,47 @@ def data_section(task: Task, schema: Schema) -> DataSection:
         population=task.population,
         cluster=task.cluster,
         weight=task.weight,
+    )
+
+
+class EvaluationSection(Contract):
+    """What the judging steps need: a change of anything here judges again, and trains nothing.
+
+    Attributes:
+        classes: Multiclass: the values in the order of the model's outputs.
+        embargo: Span between a model's `fit_until` and the rows that judge it.
+        has_time: Whether the rows have a moment; without one all test rows are fair, and clusters are single rows unless
+            the task names a cluster.
+    """
+
+    problem: Problem
+    classes: tuple[str | int, ...] | None
+    slices: tuple[str, ...]
+    metric: MetricGates
+    champion: ChampionGates
+    behaviour: BehaviourGates
+    embargo: str
+    timezone: str
+    has_time: bool
+
+
+def evaluation_section(task: Task) -> EvaluationSection:
+    """The part of the task that decides how a candidate is judged, presets filled in.
+
+    Raises:
+        TaskError: A gate is unknown or not one of the problem's.
+    """
+    gates = resolve_gates(task.gates, task.problem)
+    return EvaluationSection(
+        problem=task.problem,
+        classes=task.label.classes,
+        slices=task.slices,
+        metric=gates.metric,
+        champion=gates.champion,
+        behaviour=gates.behaviour,
+        embargo=task.embargo,
+        timezone=task.timezone,
+        has_time=task.time is not None,
     )
 
 
