@@ -291,6 +291,7 @@ class EvaluationSection(Contract):
         embargo: Span between a model's `fit_until` and the rows that judge it.
         has_time: Whether the rows have a moment; without one all test rows are fair, and clusters are single rows unless
             the task names a cluster.
+        cluster: What the task names as cluster; none: calendar days, or single rows.
     """
 
     problem: Problem
@@ -302,6 +303,7 @@ class EvaluationSection(Contract):
     embargo: str
     timezone: str
     has_time: bool
+    cluster: str | None = None
 
 
 def evaluation_section(task: Task) -> EvaluationSection:
@@ -321,6 +323,7 @@ def evaluation_section(task: Task) -> EvaluationSection:
         embargo=task.embargo,
         timezone=task.timezone,
         has_time=task.time is not None,
+        cluster=task.cluster,
     )
 
 
