@@ -1,0 +1,72 @@
+"""The command line: `saiki`, also `python -m pipelines`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+
+import click
+
+from components._shared.errors import SaikiError
+from pipelines.local import StepError
+
+_COMMANDS: dict[str, str] = {
+    "run": "pipelines.run_command:run",
+    "init": "pipelines.init_command:init",
+    "schema": "pipelines.schema_command:schema",
+    "compile": "pipelines.compile_command:compile_pipelines",
+    "models": "pipelines.registry_commands:models",
+    "promote": "pipelines.registry_commands:promote",
+    "rollback": "pipelines.registry_commands:rollback",
+    "release": "pipelines.registry_commands:release",
+    "report": "pipelines.registry_commands:report",
+    "gc": "pipelines.registry_commands:gc",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command when it is used: `saiki --help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="saiki")
+@click.pass_context
+def saiki(context: click.Context, debug: bool) -> None:
+    """Keeps a model fresh and trustworthy: trains, judges with written evidence, promotes.
+
+    Exit codes: 0 done, 1 a verdict said no, 2 the input is wrong or a step failed.
+    """
+    context.obj = {"debug": debug}
+
+
+def main() -> None:
+    """Runs a command; an error says what is wrong, where, and what to do."""
+    try:
+        saiki(prog_name="saiki")
+    except SaikiError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+            if isinstance(error, StepError):
+                click.echo(error.details, err=True)
+        click.secho(f"error: {error}", fg="red", err=True)
+        if isinstance(error, StepError) and error.unexpected and "--debug" not in sys.argv:
+            click.echo(
+                "  (this is not one of the errors that Saiki expects: --debug shows where it comes from)", err=True
+            )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

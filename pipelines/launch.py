@@ -1,0 +1,41 @@
+"""What kfp.local starts as `python3` for a task: hands the task to the worker of its environment and waits for its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+
+def main(run_dir: Path, environment_of: dict[str, str], argv: list[str]) -> int:
+    """Sends the command `-m kfp.dsl.executor_main …` to a worker.
+
+    Returns:
+        The task's exit code; 137 if the task was killed.
+    """
+    function = argv[argv.index("--function_to_execute") + 1]
+    connection = _connect(run_dir / f"{environment_of[function]}.socket")
+    request = {"argv": argv[2:], "cwd": os.getcwd(), "env": dict(os.environ)}  # noqa: PTH109 (pathlib costs time here)
+    data = json.dumps(request).encode() + b"\n"
+    sent = socket.send_fds(connection, [data], [1, 2])
+    connection.sendall(data[sent:])
+    answer = connection.recv(64)
+    return json.loads(answer) if answer else 137
+
+
+def _connect(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    for _ in range(600):
+        try:
+            connection.connect(str(path))
+            return connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            time.sleep(0.1)
+    raise TimeoutError(f"no worker answers at {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]))

@@ -1,0 +1,268 @@
+"""`saiki run`: a pipeline here, from the first step to the report."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from components._shared.contract import load_yaml
+from components._shared.errors import InputError
+from components._shared.verdict import Verdict
+from pipelines.local import StepRun
+from pipelines.local import run as run_locally
+
+_PIPELINES = ("training",)
+_URI_PARAMETERS = ("task", "data_root", "registry")
+
+
+@click.command(name="run")
+@click.argument("pipeline", type=click.Choice(_PIPELINES), default="training")
+@click.option("--params", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of run parameters.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A run parameter; parameters.epochs=2 sets one of the trainer's.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".saiki"),
+    show_default=True,
+    help="Folder for data, registry, cache and logs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Path, as_json: bool, debug: bool) -> None:
+    """Runs PIPELINE on this machine: no cluster, no container, no cloud.
+
+    \b
+    Examples:
+      saiki run training --set task=mine/task.yaml
+      saiki run training --params pipelines/training/params/flights.yaml --set as_of=2013-10-01
+      saiki run training --set task=mine/task.yaml --set trainer=linear --set parameters.epochs=3
+    """
+    state = state.resolve()
+    training = _load_training()
+    arguments = _arguments(training, params, settings, state)
+    log_path = state / "logs" / f"{datetime.now():%Y%m%dT%H%M%S}.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    progress = _Progress(quiet=as_json)
+    begin = time.monotonic()
+    progress.say(f"[bold]{pipeline}[/]  {arguments['task']}  as of {arguments.get('as_of') or 'now'}")
+    with log_path.open("w", encoding="utf-8", buffering=1) as log:
+        try:
+            steps = run_locally(
+                training, arguments, state=state, started=progress.started, finished=progress.finished, log=log
+            )
+        finally:
+            progress.stop()
+    result = _result(steps, state, time.monotonic() - begin, log_path)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        _show(progress.console, steps, result, arguments)
+    sys.exit(0 if result["outcome"] == "passed" else 1)
+
+
+def _load_training() -> Callable[..., Any]:
+    from pipelines.training.pipeline import training
+
+    return training  # type: ignore[no-any-return]
+
+
+def _arguments(pipeline: Any, params: Path | None, settings: tuple[str, ...], state: Path) -> dict[str, Any]:
+    """Run parameters: defaults, then the file, then the settings."""
+    given: dict[str, Any] = {}
+    if params is not None:
+        if not params.exists():
+            raise InputError("There is no such file of run parameters", where=str(params))
+        given = load_yaml(params.read_text(encoding="utf-8")) or {}
+        if not isinstance(given, dict):
+            raise InputError("Run parameters are names with values", where=str(params), fix="write `name: value` lines")
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"'{setting}' is not NAME=VALUE", where="--set")
+        outer, dot, inner = name.partition(".")
+        if dot:
+            given[outer] = {**given.get(outer, {}), inner: load_yaml(text)}
+        else:
+            given[outer] = load_yaml(text)
+    known = {name: _TYPES[spec.type] for name, spec in pipeline.component_spec.inputs.items()}
+    for name, value in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise InputError(
+                f"'{name}' is not a run parameter" + (f" (did you mean '{near[0]}'?)" if near else ""),
+                where="--set or --params",
+                fix=f"use one of: {', '.join(known)}",
+            )
+        given[name] = _typed(name, value, known[name])
+    if "task" not in given:
+        raise InputError("No task is given", where="--set or --params", fix="add --set task=path/to/task.yaml")
+    given.setdefault("data_root", str(state / "data"))
+    given.setdefault("registry", str(state / "registry"))
+    for name in _URI_PARAMETERS:
+        if "://" not in given[name]:
+            given[name] = str(Path(given[name]).expanduser().resolve())
+    return given
+
+
+def _typed(name: str, value: Any, wanted: type) -> Any:
+    if wanted is str:
+        return "" if value is None else str(value)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise InputError(
+            f"{value!r} is not a value for '{name}'", where="--set or --params", fix=f"give {_KIND[wanted]}"
+        )
+    return value
+
+
+_TYPES: dict[str, type] = {"String": str, "Float": float, "Integer": int, "Dict": dict}
+_KIND = {float: "a number", int: "a whole number", dict: "a mapping, for example {epochs: 2}"}
+
+
+class _Progress:
+    """Says which step runs and for how long: a spinner on a terminal, a line per step elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.console = Console(stderr=quiet, highlight=False)
+        self._status: Any = None
+        self._quiet = quiet
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            self.console.print(text, soft_wrap=True)
+
+    def started(self, step: str) -> None:
+        if self.console.is_terminal and not self._quiet:
+            self._status = self.console.status(f"{step} …")
+            self._status.start()
+
+    def finished(self, step: StepRun) -> None:
+        self.stop()
+        mark = "[red]✗[/]" if step.failed else "[dim]=[/]" if step.cached else "[green]✓[/]"
+        self.say(f"  {mark} {step.name:<26} {_seconds(step)}")
+
+    def stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def _seconds(step: StepRun) -> str:
+    return "  cached" if step.cached else f"{step.seconds:6.1f} s"
+
+
+def _result(steps: list[StepRun], state: Path, seconds: float, log: Path) -> dict[str, Any]:
+    """What a script would read."""
+    by_component = {step.name.split(":")[0]: step for step in steps}
+    judged, pushed = by_component["judge"], by_component["push"]
+    planned = by_component["plan"].outputs
+    report = state / "reports" / f"{json.loads(planned['pointer'])['task']}-{planned['judgement'][:12]}.html"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(judged.outputs["report"].path, report)
+    verdict = Verdict.from_json(Path(judged.outputs["verdict"].path).read_text(encoding="utf-8"))
+    return {
+        "outcome": verdict.outcome,
+        "summary": verdict.summary,
+        "result": pushed.outputs["result"],
+        "version": int(pushed.outputs["version"]),
+        "replayed": bool(json.loads(planned["pointer"])["replayed"]),
+        "experiment": planned["experiment"],
+        "judgement": planned["judgement"],
+        "report": str(report),
+        "log": str(log),
+        "seconds": round(seconds, 1),
+        "steps": [
+            {
+                "step": step.name,
+                "seconds": round(step.seconds, 2),
+                "cached": step.cached,
+                "rows_in": _rows(step.inputs),
+                "rows_out": _rows(step.outputs),
+                "outcome": _outcome(step),
+            }
+            for step in steps
+        ],
+    }
+
+
+def _rows(artifacts: dict[str, Any]) -> dict[str, int]:
+    return {
+        name: int(artifact.metadata["rows"])
+        for name, artifact in artifacts.items()
+        if "rows" in getattr(artifact, "metadata", {})
+    }
+
+
+def _outcome(step: StepRun) -> str:
+    if "result" in step.outputs:
+        return str(step.outputs["result"])
+    verdict = step.outputs.get("verdict")
+    if verdict is None:
+        return ""
+    return Verdict.from_json(Path(verdict.path).read_text(encoding="utf-8")).outcome.replace("_", " ")
+
+
+_COLOUR = {"passed": "green", "promoted": "green", "already_champion": "green", "failed": "red", "rejected": "red"}
+
+
+def _show(console: Console, steps: list[StepRun], result: dict[str, Any], arguments: dict[str, Any]) -> None:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for title, justify in (
+        ("step", "left"),
+        ("time", "right"),
+        ("rows in", "right"),
+        ("rows out", "right"),
+        ("", "left"),
+    ):
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for step, row in zip(steps, result["steps"], strict=True):
+        colour = _COLOUR.get(row["outcome"], "yellow")
+        table.add_row(
+            step.name, _seconds(step).strip(), _counts(row["rows_in"]), _counts(row["rows_out"]),
+            f"[{colour}]{row['outcome']}[/]" if row["outcome"] else "",
+        )  # fmt: skip
+    console.print()
+    console.print(table)
+    console.print()
+    if result["replayed"]:
+        console.print("This experiment was judged before: nothing was trained, judged or pushed again.")
+    colour = _COLOUR.get(result["outcome"], "yellow")
+    console.print(f"[{colour} bold]{result['outcome'].replace('_', ' ')}[/]  {result['summary']}", soft_wrap=True)
+    console.print(
+        f"champion  {'version ' + str(result['version']) if result['version'] else 'none'}  ({result['result'].replace('_', ' ')})"
+    )
+    console.print(f"report    {result['report']}", soft_wrap=True)
+    console.print(f"log       {result['log']}", soft_wrap=True)
+    console.print(f"took      {result['seconds']:.1f} s")
+    console.print()
+    console.print(f"[dim]next:[/] open the report; {_next(arguments)}", soft_wrap=True)
+
+
+def _next(arguments: dict[str, Any]) -> str:
+    if arguments["task"].endswith("examples/flights/task.yaml") and arguments.get("as_of") == "2013-07-01":
+        return "judge a challenger: [bold]make run ARGS='--set as_of=2013-10-01'[/]"
+    return "list what the registry holds: [bold].venv/bin/saiki models[/]"
+
+
+def _counts(rows: dict[str, int]) -> str:
+    if len(set(rows.values())) == 1:
+        return f"{next(iter(rows.values())):,}"
+    return "  ".join(f"{name} {count:,}" for name, count in rows.items())
