@@ -44,10 +44,15 @@ class Source(Contract):
 
 
 class Listing(Contract):
-    """The sources of a run, exactly."""
+    """The sources of a run, exactly.
+
+    Attributes:
+        notices: What a reader should know, such as days of the window without a source.
+    """
 
     format: Literal["saiki/listing/v1"] = "saiki/listing/v1"
     sources: tuple[Source, ...]
+    notices: tuple[str, ...] = ()
 
 
 class Shard(Contract):

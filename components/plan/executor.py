@@ -1,0 +1,258 @@
+"""Looks at the changing world once, and hands it on as values: clock, sources, champion, earlier attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from components._shared import storage
+from components._shared.columns import check_columns
+from components._shared.contract import digest_of
+from components._shared.errors import InputError, NotFoundError, TaskError
+from components._shared.gates import DataGates, resolve_gates
+from components._shared.image import code_digest
+from components._shared.records import Baseline, CacheEpoch, Champion, ModelRef, Pointer
+from components._shared.registry import Registry
+from components._shared.task import (
+    DataSection,
+    EvaluationSection,
+    LearningSection,
+    Schema,
+    Task,
+    TrainerChoice,
+    data_section,
+    evaluation_section,
+)
+from components._shared.windows import Windows
+from components.plan.schedule_windows import schedule_windows, span_of
+from components.plan.sources import absolute, find_sources, relative_to
+
+MAKE_ROWS_AND_MODEL = ("ingest", "split", "train")
+JUDGE = ("validate", "predict", "evaluate", "smoke_test", "judge")
+
+
+class Plan(NamedTuple):
+    """What the other steps are given, all as text.
+
+    Attributes:
+        experiment: Digest over sources, rows, windows, learning and the code that makes them a model.
+        judgement: Digest over the experiment, the gates and the code that judges.
+        listing: URI of the exact sources.
+        data, windows, learning, data_gates, gates: Contracts as JSON; `gates` is an `EvaluationSection`.
+        champion, reference: `ModelRef` as JSON, or empty.
+        previous: URI of the earlier statistics that drift is measured against, or empty.
+        schema: URI of the pinned schema.
+        cache_epoch: Grows when garbage collection removes shards.
+        pointer: `Pointer` as JSON.
+    """
+
+    experiment: str
+    judgement: str
+    listing: str
+    data: str
+    windows: str
+    learning: str
+    data_gates: str
+    gates: str
+    champion: str
+    reference: str
+    previous: str
+    schema: str
+    cache_epoch: str
+    pointer: str
+
+
+class _Sections(NamedTuple):
+    data: DataSection
+    learning: LearningSection
+    data_gates: DataGates
+    evaluation: EvaluationSection
+
+
+def plan(
+    *,
+    task_uri: str,
+    as_of: str,
+    data_root: str,
+    registry: str,
+    trainer: str,
+    parameters: Mapping[str, Any],
+    sample: float,
+    budget: int,
+    now: datetime | None = None,
+) -> Plan:
+    """Decides what a run looks at.
+
+    Args:
+        task_uri: The task file.
+        as_of: ISO 8601 moment, or empty for now.
+        data_root: Folder or bucket prefix of shards, listings and schemas.
+        registry: Folder or bucket prefix of models, attempts and champions.
+        trainer: Name that replaces the task's trainer, or empty. The task's parameters belong to the task's trainer:
+            another one starts from its own defaults.
+        parameters: Trainer parameters that replace the task's of the same name.
+        sample: Share of the rows, for a quick cycle.
+        budget: Largest number of epochs, for a quick cycle; 0: the trainer's own.
+        now: The clock, for tests.
+
+    Raises:
+        StorageError: A root cannot be read, written, or written conditionally.
+        RegistryError: The registry is not one, or a record in it cannot be read.
+        TaskError: The task or its schema is wrong, or its window is too short.
+        DataError: No sources.
+    """
+    if not 0 < sample <= 1:
+        raise InputError(f"sample is {sample:g}", where="sample", fix="give a share of the rows above 0, up to 1")
+    storage.check_root(data_root)
+    storage.check_root(registry)
+    uri = absolute(task_uri)
+    task, schema = _load(uri)
+    check_columns(task, schema)
+    models = Registry(registry, task.name)
+    models.open(create=True)
+    sections = _Sections(
+        data=data_section(task, schema),
+        learning=_learning(task, trainer, parameters, budget),
+        data_gates=resolve_gates(task.gates, task.problem).data,
+        evaluation=evaluation_section(task),
+    )
+    clock = now or datetime.now(UTC)
+    span = span_of(task, as_of=as_of, now=clock)
+    listing, objects = find_sources(uri, task.data.sources, span=span, timezone=task.timezone)
+    newest = max(info.modified for info in objects)
+    windows = schedule_windows(task, as_of=as_of, now=clock, newest=newest)
+    experiment = digest_of(
+        {
+            "listing": listing.content_digest(),
+            "data": sections.data.content_digest(),
+            "windows": windows.content_digest(),
+            "learning": sections.learning.content_digest(),
+            "sample": float(sample),
+            "code": code_digest(*MAKE_ROWS_AND_MODEL),
+        }
+    )
+    judgement = digest_of(
+        {
+            "experiment": experiment,
+            "data_gates": sections.data_gates.content_digest(),
+            "gates": sections.evaluation.content_digest(),
+            "code": code_digest(*JUDGE),
+        }
+    )
+    baseline, pointer = _baseline(models, registry, task.name, judgement, windows)
+    return Plan(
+        experiment=experiment,
+        judgement=judgement,
+        listing=_store(data_root, f"listings/{listing.content_digest()}.json", listing.to_json()),
+        data=sections.data.to_json(),
+        windows=windows.to_json(),
+        learning=sections.learning.to_json(),
+        data_gates=sections.data_gates.to_json(),
+        gates=sections.evaluation.to_json(),
+        champion=_json(baseline.champion),
+        reference=_json(baseline.reference),
+        previous=baseline.previous,
+        # JSON is YAML: this form has one digest however the file is laid out.
+        schema=_store(data_root, f"schemas/{schema.content_digest()}.yaml", schema.to_json()),
+        cache_epoch=_cache_epoch(data_root),
+        pointer=pointer.to_json(),
+    )
+
+
+def _load(uri: str) -> tuple[Task, Schema]:
+    task = Task.from_json(_read(uri, "task file", "give the path or URI of a task file"), where=uri, error=TaskError)
+    schema_uri = relative_to(uri, task.schema_file)
+    text = _read(schema_uri, "pinned schema", f"put it there, or correct schema: {task.schema_file} in {uri}")
+    return task, Schema.from_json(text, where=schema_uri, error=TaskError)
+
+
+def _read(uri: str, what: str, fix: str) -> bytes:
+    try:
+        return storage.read(uri)
+    except NotFoundError as cause:
+        raise TaskError(f"There is no {what}", where=uri, fix=fix) from cause
+
+
+def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: int) -> LearningSection:
+    own = {} if trainer and trainer != task.trainer.name else task.trainer.parameters
+    return LearningSection(
+        problem=task.problem,
+        classes=task.label.classes,
+        features=task.used_features(),
+        trainer=TrainerChoice(
+            name=trainer or task.trainer.name,
+            parameters=_whole_numbers({**own, **parameters}),
+            seed=task.trainer.seed,
+        ),
+        budget=int(budget),
+    )
+
+
+def _whole_numbers(value: Any) -> Any:
+    """KFP hands on every number of a dict as a float: 3.0 becomes 3 again."""
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_numbers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _baseline(models: Registry, registry: str, task: str, judgement: str, windows: Windows) -> tuple[Baseline, Pointer]:
+    """What the candidate is judged against: as the registry stands, or as it stood when this was judged before."""
+    champion, generation = models.champion()
+    attempt = models.attempt(judgement)
+    # A superseded attempt lost to a champion that it was never compared with: judge it anew.
+    replayed = attempt is not None and attempt.result != "superseded"
+    pointer = Pointer(
+        task=task,
+        generation=generation,
+        history=champion.history if champion else 0,
+        hold=champion.hold if champion else "",
+        replayed=replayed,
+    )
+    if attempt is not None and replayed:
+        return attempt.baseline, pointer
+    previous = _previous(models, registry, task, windows)
+    if champion is None:
+        return Baseline(previous=previous), pointer
+    return Baseline(
+        champion=models.version_ref(champion.version),
+        reference=_reference(models, champion),
+        previous=previous,
+    ), pointer
+
+
+def _reference(models: Registry, champion: Champion) -> ModelRef | None:
+    if champion.reference is None or champion.reference == champion.version:
+        return None
+    return models.version_ref(champion.reference)
+
+
+def _previous(models: Registry, registry: str, task: str, windows: Windows) -> str:
+    """The statistics of the latest attempt as of an earlier moment, losers too."""
+    earlier = [attempt for attempt in models.attempts() if attempt.windows.as_of < windows.as_of]
+    for attempt in sorted(earlier, key=lambda a: (a.windows.as_of, a.created, a.judgement), reverse=True):
+        uri = storage.join(registry, task, "attempts", attempt.judgement, "statistics.pb")
+        if storage.exists(uri):
+            return uri
+    return ""
+
+
+def _store(data_root: str, name: str, text: str) -> str:
+    uri = storage.join(data_root, name)
+    storage.ensure(uri, text.encode())
+    return uri
+
+
+def _json(model: ModelRef | None) -> str:
+    return "" if model is None else model.to_json()
+
+
+def _cache_epoch(data_root: str) -> str:
+    uri = storage.join(data_root, "cache-epoch.json")
+    try:
+        text = storage.read(uri)
+    except NotFoundError:
+        return "0"
+    return str(CacheEpoch.from_json(text, where=uri).epoch)
