@@ -1,4 +1,4 @@
-"""What kfp.local starts as `python3` for a task: hands the task to the worker of its environment and waits for its exit code."""
+"""What kfp.local starts as `python3`: hands the task to the worker of its environment, waits for its exit code."""
 
 from __future__ import annotations
 

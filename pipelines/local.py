@@ -1,6 +1,7 @@
 """Runs a pipeline here: no cluster, no container, each task in the environment of its image.
 
-kfp.local orchestrates; a task's `python3` is replaced by `launch.py`, which hands it to the `worker.py` of its environment.
+kfp.local orchestrates; a task's `python3` is replaced by `launch.py`, which hands it to the `worker.py` of its
+environment.
 """
 
 from __future__ import annotations
@@ -218,8 +219,8 @@ def _observed(
 ) -> Iterator[None]:
     """Reports every task that kfp.local executes, and starts workers for it.
 
-    kfp.local has no hook for this: the one function through which every task goes is wrapped. `tests/pipelines` holds it
-    against the pinned kfp.
+    kfp.local has no hook for this: the one function through which every task goes is wrapped.
+    `tests/pipelines/test_kfp_contract.py` holds it against the pinned kfp.
     """
     from kfp.local import cache, status
     from kfp.local.orchestrator import orchestrator_utils, task_executor

@@ -246,9 +246,8 @@ def _show(console: Console, steps: list[StepRun], result: dict[str, Any], argume
         console.print("This experiment was judged before: nothing was trained, judged or pushed again.")
     colour = _COLOUR.get(result["outcome"], "yellow")
     console.print(f"[{colour} bold]{result['outcome'].replace('_', ' ')}[/]  {result['summary']}", soft_wrap=True)
-    console.print(
-        f"champion  {'version ' + str(result['version']) if result['version'] else 'none'}  ({result['result'].replace('_', ' ')})"
-    )
+    champion = f"version {result['version']}" if result["version"] else "none"
+    console.print(f"champion  {champion}  ({result['result'].replace('_', ' ')})")
     console.print(f"report    {result['report']}", soft_wrap=True)
     console.print(f"log       {result['log']}", soft_wrap=True)
     console.print(f"took      {result['seconds']:.1f} s")

@@ -1,8 +1,8 @@
 """A process that has an environment's heavy libraries imported, and forks a child for every task.
 
-Importing TensorFlow takes longer than most steps do. On a laptop one worker per environment imports once, while other
-steps run, and each task starts from a fork of it: as isolated as a process of its own, at once. On the cluster nothing of
-this exists: there a task is a container.
+Importing TensorFlow takes longer than most steps do. On a laptop one worker per environment imports once, while
+other steps run, and each task starts from a fork of it: as isolated as a process of its own, at once. On the cluster
+nothing of this exists: there a task is a container.
 
 The worker runs in the interpreter of its environment. It serves a Unix socket, and ends, with all its tasks, when its
 standard input closes: so nothing is left behind if the command line is killed.

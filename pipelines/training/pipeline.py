@@ -4,28 +4,28 @@
 
     plan ─ ingest ─ split ─┬─ validate ──────────────────────────────┐
                            ├─ train ─┬─ predict ───────┬─ evaluate ──┼─ judge ─┬─ passed:     push
-                           │         └─ smoke_test ────│─────────────┘         └─ not passed: push (records, promotes nothing)
+                           │         └─ smoke_test ────│─────────────┘         └─ not passed: push (records only)
                            └─ predict (champion, reference)
 """
-
-from kfp import dsl
 
 from components.evaluate.component import evaluate
 from components.ingest.component import ingest
 from components.judge.component import judge
-from components.plan.component import plan
 from components.predict.component import predict
 from components.push.component import push
 from components.smoke_test.component import smoke_test
 from components.split.component import split
 from components.train.component import train
 from components.validate.component import validate
+from kfp import dsl
+
+from components.plan.component import plan
 
 
 @dsl.pipeline(
     name="training",
     display_name="training",
-    description="Trains a candidate from fresh data, judges it beside the champion, and promotes it only if the verdict allows it.",
+    description="Trains a candidate, judges it beside the champion, promotes it only if the verdict allows it.",
 )
 def training(
     task: str,
