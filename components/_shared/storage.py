@@ -1,8 +1,8 @@
 """The only door to storage: `gs://…`, `s3://…`, `file://…`, or a plain path.
 
-Writes are create-only or compare-and-swap, and a reader never sees half an object. A *generation* is an opaque word that
-changes whenever the object does. In `file://` URIs special characters are percent-encoded; in plain paths they stand as
-they are.
+Writes are create-only or compare-and-swap, and a reader never sees half an object. A *generation* is an opaque word
+that changes whenever the object does. In `file://` URIs special characters are percent-encoded; in plain paths they
+stand as they are.
 """
 
 from __future__ import annotations

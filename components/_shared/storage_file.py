@@ -70,8 +70,8 @@ class FileStore(Store):
             names += [name if below == "." else f"{below}/{name}" for name in files if not name.startswith(HIDDEN)]
         encoded = prefix.startswith(_PREFIX)
         base = prefix.rstrip("/")
-        for name in sorted(names):
-            found = self.stat(f"{base}/{quote(name) if encoded else name}")
+        for uri in sorted(f"{base}/{quote(name) if encoded else name}" for name in names):
+            found = self.stat(uri)
             if found is not None:
                 yield found
 

@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from components._shared.errors import StorageError
+
 HIDDEN = ".saiki-"
 """Names that start so are temporary files, locks and probes: never listed."""
 
@@ -162,3 +164,26 @@ def _segment_expression(segment: str) -> str:
             found.append(re.escape(character))
         at += 1
     return "".join(found)
+
+
+def split_uri(uri: str, *, folder: bool = False) -> tuple[str, str]:
+    """Bucket and key of `scheme://bucket/key`.
+
+    Args:
+        folder: The key may be empty or end with `/`.
+
+    Raises:
+        StorageError: There is no bucket or no key, or the key leads through `..`.
+    """
+    bucket, _, key = uri.split("://", 1)[1].partition("/")
+    names = (key.rstrip("/") if folder else key).split("/")
+    if not bucket or any(name in (".", "..") for name in names) or (not folder and "" in names):
+        scheme = uri.split("://", 1)[0]
+        raise StorageError(f"{uri!r} does not name an object", where=uri, fix=f"write {scheme}://bucket/folder/name")
+    return bucket, key.lstrip("/")
+
+
+def listed(key: str) -> bool:
+    """Whether an object is somebody's, not a folder's placeholder or one of our probes."""
+    name = key.rsplit("/", 1)[-1]
+    return bool(name) and not name.startswith(HIDDEN)

@@ -1,0 +1,245 @@
+"""Storage in Google Cloud Storage.
+
+Credentials come from the environment (Application Default Credentials); with `STORAGE_EMULATOR_HOST` there are none.
+A broken connection leaves it open whether a write has happened. So every write carries a random word in the object's
+metadata: when a retry finds the condition broken and its own word there, it was the first try that had won.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from components._shared.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
+from components._shared.store import ObjectInfo, RangeReader, Store, glob_expression, listed, literal_prefix, split_uri
+
+_WRITE = "saiki-write"
+_PATIENCE = 90.0
+"""Seconds that a call is retried for."""
+
+
+class GcsStore(Store):
+    """Objects in buckets. The generation is the store's own."""
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        """See `Store`."""
+        blob = self._blob(uri)
+        with _translated(uri):
+            return _info(uri, blob) if self._reload(blob) else None
+
+    def read_versioned(self, uri: str) -> tuple[bytes, str]:
+        """See `Store`."""
+        from google.api_core.exceptions import NotFound
+
+        with _translated(uri):
+            while True:
+                blob = self._blob(uri)
+                if not self._reload(blob):
+                    raise NotFoundError("There is no such object", where=uri)
+                pinned = blob.bucket.blob(blob.name, generation=blob.generation)
+                try:
+                    return pinned.download_as_bytes(retry=_retry(), raw_download=True), str(blob.generation)
+                except NotFound:
+                    # It was replaced between the two calls.
+                    continue
+
+    def open_read(self, uri: str) -> BinaryIO:
+        """See `Store`."""
+        found = self.stat(uri)
+        if found is None:
+            raise NotFoundError("There is no such object", where=uri)
+        blob = self._blob(uri, generation=int(found.generation))
+
+        def read_range(start: int, stop: int) -> bytes:
+            with _translated(uri):
+                return cast(
+                    bytes,
+                    blob.download_as_bytes(start=start, end=stop - 1, retry=_retry(), raw_download=True, checksum=None),
+                )
+
+        return io.BufferedReader(RangeReader(found.size, read_range), buffer_size=1 << 20)
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `Store`."""
+        return self._list(prefix.rstrip("/") + "/")
+
+    def glob(self, pattern: str) -> list[ObjectInfo]:
+        """See `Store`."""
+        matches = glob_expression(pattern).match
+        return [info for info in self._list(literal_prefix(pattern)) if matches(info.uri)]
+
+    def create(self, uri: str, data: bytes | Path) -> str:
+        """See `Store`."""
+        generation = self._write(uri, data, 0)
+        if generation is None:
+            raise AlreadyExistsError("There is an object of this name already", where=uri)
+        return generation
+
+    def replace(self, uri: str, data: bytes | Path, generation: str) -> str:
+        """See `Store`."""
+        written = self._write(uri, data, int(generation))
+        if written is None:
+            raise _changed(uri)
+        return written
+
+    def refresh(self, uri: str) -> None:
+        """See `Store`."""
+        from google.api_core.exceptions import NotFound
+
+        blob = self._blob(uri)
+        blob.custom_time = datetime.now(UTC)
+        with _translated(uri):
+            try:
+                blob.patch(retry=_retry())
+            except NotFound:
+                return
+
+    def delete(self, uri: str, generation: str | None) -> None:
+        """See `Store`."""
+        from google.api_core.exceptions import NotFound, PreconditionFailed
+
+        if generation is not None:
+            # Looked at first as well, since emulators delete whatever the condition says.
+            found = self.stat(uri)
+            if found is not None and found.generation != generation:
+                raise _changed(uri)
+        blob = self._blob(uri)
+        with _translated(uri):
+            try:
+                blob.delete(if_generation_match=None if generation is None else int(generation), retry=_retry())
+            except NotFound:
+                return
+            except PreconditionFailed as cause:
+                raise _changed(uri) from cause
+
+    def _blob(self, uri: str, generation: int | None = None) -> Any:
+        bucket, name = split_uri(uri)
+        return _client(uri).bucket(bucket).blob(name, generation=generation)
+
+    def _reload(self, blob: Any) -> bool:
+        from google.api_core.exceptions import NotFound
+
+        try:
+            blob.reload(retry=_retry())
+        except NotFound:
+            return False
+        return True
+
+    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+        bucket, name = split_uri(prefix, folder=True)
+        with _translated(prefix):
+            for blob in _client(prefix).list_blobs(bucket, prefix=name, retry=_retry()):
+                if listed(blob.name):
+                    yield _info(f"gs://{bucket}/{blob.name}", blob)
+
+    def _write(self, uri: str, data: bytes | Path, generation: int) -> str | None:
+        """The new generation, or None if the object is not at the given one (0: absent)."""
+        from google.api_core.exceptions import NotFound, PreconditionFailed
+
+        if isinstance(data, Path) and generation == 0 and self.stat(uri) is not None:
+            # Said before a large file is sent for nothing; the condition below decides between two at the same time.
+            return None
+        mark = secrets.token_hex(16)
+        blob = self._blob(uri)
+        blob.metadata = {_WRITE: mark}
+        with _translated(uri):
+            try:
+                if isinstance(data, Path):
+                    blob.upload_from_filename(
+                        str(data), content_type=_TYPE, if_generation_match=generation, retry=_retry(), checksum="crc32c"
+                    )
+                else:
+                    blob.upload_from_string(
+                        data, content_type=_TYPE, if_generation_match=generation, retry=_retry(), checksum="crc32c"
+                    )
+                return str(blob.generation)
+            except PreconditionFailed:
+                found = self._blob(uri)
+                if self._reload(found) and (found.metadata or {}).get(_WRITE) == mark:
+                    return str(found.generation)
+                return None
+            except NotFound as cause:
+                # The object is gone, unless it is the bucket that is missing.
+                if generation and "bucket" not in str(cause).lower():
+                    return None
+                raise
+
+
+_TYPE = "application/octet-stream"
+
+
+@cache
+def _client_of(process: int, emulator: str) -> Any:
+    """One client per process: its connections must not be shared across a fork."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    if emulator:
+        return storage.Client(project="emulator", credentials=AnonymousCredentials())
+    return storage.Client()
+
+
+def _client(uri: str) -> Any:
+    with _translated(uri):
+        return _client_of(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST", ""))
+
+
+def _retry() -> Any:
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_timeout(_PATIENCE).with_delay(initial=0.2, maximum=10.0, multiplier=2.0)
+
+
+def _info(uri: str, blob: Any) -> ObjectInfo:
+    modified = max(blob.updated, blob.custom_time or blob.updated)
+    return ObjectInfo(uri=uri, size=blob.size or 0, generation=str(blob.generation), modified=modified)
+
+
+def _changed(uri: str) -> PreconditionError:
+    return PreconditionError("The object has changed since it was read: somebody else was first", where=uri)
+
+
+@contextmanager
+def _translated(uri: str) -> Iterator[None]:
+    import requests
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+
+    bucket = uri.removeprefix("gs://").split("/", 1)[0]
+    try:
+        yield
+    except StorageError:
+        raise
+    except api.NotFound as cause:
+        raise NotFoundError(
+            f"The bucket '{bucket}' does not exist",
+            where=uri,
+            fix=f"create it (gcloud storage buckets create gs://{bucket}) or correct its name",
+        ) from cause
+    except (api.Forbidden, api.Unauthorized) as cause:
+        raise StorageError(
+            f"Permission denied in bucket '{bucket}': {cause.message}",
+            where=uri,
+            fix="grant this account the role roles/storage.objectUser on the bucket",
+        ) from cause
+    except (auth.DefaultCredentialsError, auth.RefreshError) as cause:
+        raise StorageError(
+            "There are no usable Google Cloud credentials here",
+            where=uri,
+            fix="run 'gcloud auth application-default login', or use a service account through Workload Identity",
+        ) from cause
+    except (api.GoogleAPICallError, api.RetryError, auth.TransportError, requests.RequestException, OSError) as cause:
+        if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException | ConnectionError):
+            raise StorageError(f"Could not be transferred: {cause}", where=uri, fix="run again") from cause
+        raise StorageError(
+            f"Google Cloud Storage did not answer: {type(cause).__name__}: {str(cause)[:300]}",
+            where=uri,
+            fix="look at the network and https://status.cloud.google.com, then run again: nothing is lost",
+        ) from cause

@@ -1,0 +1,246 @@
+"""Storage in S3 and stores that speak its protocol and know conditional writes.
+
+Credentials, region and `AWS_ENDPOINT_URL` come from the environment. Every write carries a random word in the object's
+metadata, so that a retried write recognises that its first try had won.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from components._shared.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
+from components._shared.store import ObjectInfo, RangeReader, Store, glob_expression, listed, literal_prefix, split_uri
+
+_WRITE = "saiki-write"
+_ABSENT = ("404", "NoSuchKey", "NotFound")
+_CONFLICTS = ("412", "PreconditionFailed")
+_TRIES = 8
+
+
+class S3Store(Store):
+    """Objects in buckets; the generation is the ETag. It follows from the content, old bytes bring an old one back."""
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        """See `Store`."""
+        found = self._head(uri)
+        if found is None:
+            return None
+        return ObjectInfo(
+            uri=uri, size=found["ContentLength"], generation=found["ETag"], modified=found["LastModified"]
+        )
+
+    def read_versioned(self, uri: str) -> tuple[bytes, str]:
+        """See `Store`."""
+        with _translated(uri), _absence(uri):
+            found = _client(uri).get_object(**_where(uri))
+            return found["Body"].read(), found["ETag"]
+
+    def open_read(self, uri: str) -> BinaryIO:
+        """See `Store`."""
+        found = self.stat(uri)
+        if found is None:
+            raise NotFoundError("There is no such object", where=uri)
+
+        def read_range(start: int, stop: int) -> bytes:
+            with _translated(uri), _absence(uri):
+                part = _client(uri).get_object(
+                    **_where(uri), Range=f"bytes={start}-{stop - 1}", IfMatch=found.generation
+                )
+                return cast(bytes, part["Body"].read())
+
+        return io.BufferedReader(RangeReader(found.size, read_range), buffer_size=1 << 20)
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `Store`."""
+        return self._list(prefix.rstrip("/") + "/")
+
+    def glob(self, pattern: str) -> list[ObjectInfo]:
+        """See `Store`."""
+        matches = glob_expression(pattern).match
+        return [info for info in self._list(literal_prefix(pattern)) if matches(info.uri)]
+
+    def create(self, uri: str, data: bytes | Path) -> str:
+        """See `Store`."""
+        generation = self._write(uri, data, {"IfNoneMatch": "*"})
+        if generation is None:
+            raise AlreadyExistsError("There is an object of this name already", where=uri)
+        return generation
+
+    def replace(self, uri: str, data: bytes | Path, generation: str) -> str:
+        """See `Store`."""
+        written = self._write(uri, data, {"IfMatch": generation})
+        if written is None:
+            raise _changed(uri)
+        return written
+
+    def refresh(self, uri: str) -> None:
+        """See `Store`."""
+        place = _where(uri)
+        with _translated(uri):
+            _client(uri).copy_object(
+                **place,
+                CopySource=place,
+                MetadataDirective="REPLACE",
+                Metadata={"saiki-used": str(int(time.time()))},
+            )
+
+    def delete(self, uri: str, generation: str | None) -> None:
+        """See `Store`. Not every store can delete on a condition: between look and deletion there is a moment."""
+        found = self.stat(uri)
+        if found is None:
+            return
+        if generation not in (None, found.generation):
+            raise _changed(uri)
+        with _translated(uri):
+            _client(uri).delete_object(**_where(uri))
+
+    def _head(self, uri: str) -> dict[str, Any] | None:
+        from botocore.exceptions import ClientError
+
+        with _translated(uri):
+            try:
+                return cast(dict[str, Any], _client(uri).head_object(**_where(uri)))
+            except ClientError as cause:
+                if _code(cause) in _ABSENT:
+                    return None
+                raise
+
+    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+        bucket, name = split_uri(prefix, folder=True)
+        with _translated(prefix):
+            for page in _client(prefix).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=name):
+                for found in page.get("Contents", ()):
+                    if listed(found["Key"]):
+                        yield ObjectInfo(
+                            uri=f"s3://{bucket}/{found['Key']}",
+                            size=found["Size"],
+                            generation=found["ETag"],
+                            modified=found["LastModified"],
+                        )
+
+    def _write(self, uri: str, data: bytes | Path, condition: dict[str, str]) -> str | None:
+        """The new generation, or None if the condition does not hold."""
+        from botocore.exceptions import ClientError
+
+        mark = secrets.token_hex(16)
+        with _translated(uri):
+            for pause in range(_TRIES):
+                try:
+                    return self._put(uri, data, condition, mark)
+                except ClientError as cause:
+                    if _code(cause) == "ConditionalRequestConflict" and pause < _TRIES - 1:
+                        # Two conditional writes at the same moment: S3 asks both to try again.
+                        time.sleep(0.05 * 2**pause)
+                        continue
+                    if _code(cause) not in _CONFLICTS and not ("IfMatch" in condition and _code(cause) in _ABSENT):
+                        raise
+                    found = self._head(uri)
+                    return found["ETag"] if found is not None and found["Metadata"].get(_WRITE) == mark else None
+        raise AssertionError("the last try returns or raises")
+
+    def _put(self, uri: str, data: bytes | Path, condition: dict[str, str], mark: str) -> str:
+        with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as body:
+            written = _client(uri).put_object(**_where(uri), Body=body, Metadata={_WRITE: mark}, **condition)
+        return cast(str, written["ETag"])
+
+
+def _where(uri: str) -> dict[str, str]:
+    bucket, key = split_uri(uri)
+    return {"Bucket": bucket, "Key": key}
+
+
+@cache
+def _client_of(process: int, endpoint: str) -> Any:
+    """One client per process: its connections must not be shared across a fork."""
+    import boto3
+    from botocore.config import Config
+
+    # Checksums that are not required are refused by some stores; what matters is named by its SHA-256 anyway.
+    return boto3.client(
+        "s3",
+        config=Config(
+            retries={"mode": "standard", "max_attempts": 6},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def _client(uri: str) -> Any:
+    with _translated(uri):
+        return _client_of(os.getpid(), os.environ.get("AWS_ENDPOINT_URL", ""))
+
+
+def _code(cause: Any) -> str:
+    return str(cause.response.get("Error", {}).get("Code", ""))
+
+
+def _changed(uri: str) -> PreconditionError:
+    return PreconditionError("The object has changed since it was read: somebody else was first", where=uri)
+
+
+@contextmanager
+def _absence(uri: str) -> Iterator[None]:
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as cause:
+        if _code(cause) in _ABSENT:
+            raise NotFoundError("There is no such object", where=uri) from cause
+        if _code(cause) in _CONFLICTS:
+            raise StorageError("The object changed while it was being read", where=uri, fix="run again") from cause
+        raise
+
+
+@contextmanager
+def _translated(uri: str) -> Iterator[None]:
+    from botocore import exceptions as boto
+
+    bucket = uri.removeprefix("s3://").split("/", 1)[0]
+    try:
+        yield
+    except StorageError:
+        raise
+    except boto.ClientError as cause:
+        match _code(cause):
+            case "NoSuchBucket":
+                raise NotFoundError(
+                    f"The bucket '{bucket}' does not exist", where=uri, fix="create it or correct its name"
+                ) from cause
+            case "403" | "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken":
+                raise StorageError(
+                    f"Permission denied in bucket '{bucket}': {cause}",
+                    where=uri,
+                    fix="allow s3:ListBucket, GetObject, PutObject and DeleteObject there, and check the credentials",
+                ) from cause
+            case "NotImplemented" | "501":
+                raise StorageError(
+                    "This store does not know conditional writes, so two runs could overwrite each other's promotion",
+                    where=uri,
+                    fix="use one with create-only and compare-and-swap writes: GCS, AWS S3, recent MinIO, or a folder",
+                ) from cause
+            case code:
+                raise StorageError(
+                    f"S3 did not do it ({code}): {str(cause)[:300]}", where=uri, fix="run again: nothing is lost"
+                ) from cause
+    except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.TokenRetrievalError) as cause:
+        raise StorageError(
+            "There are no usable AWS credentials here",
+            where=uri,
+            fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role",
+        ) from cause
+    except (boto.BotoCoreError, OSError) as cause:
+        raise StorageError(
+            f"S3 did not answer: {type(cause).__name__}: {str(cause)[:300]}",
+            where=uri,
+            fix="look at the network and AWS_ENDPOINT_URL, then run again: nothing is lost",
+        ) from cause
