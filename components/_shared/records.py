@@ -110,3 +110,28 @@ class Attempt(Contract):
     made_from: dict[str, str]
     created: AwareDatetime
     overridden: str = ""
+
+
+class Pointer(Contract):
+    """The state of the champion pointer that `plan` saw, and `push` must find unchanged.
+
+    Attributes:
+        task: Name of the task.
+        generation: Of `champion.json`; none: there was no champion.
+        history: Number of the history record behind the pointer; 0: none.
+        hold: Why the schedule promotes nothing, or empty.
+        replayed: The experiment was judged before, and its baseline of then stands in for today's.
+    """
+
+    task: str
+    generation: str | None
+    history: int
+    hold: str
+    replayed: bool
+
+
+class CacheEpoch(Contract):
+    """`<data root>/cache-epoch.json`: garbage collection counts it up, lest a cached step hand on a dead manifest."""
+
+    format: Literal["saiki/cache-epoch/v1"] = "saiki/cache-epoch/v1"
+    epoch: int

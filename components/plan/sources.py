@@ -1,7 +1,7 @@
 """Which sources a run reads: globs and `{date}` spans of the task file, resolved to exact objects.
 
-`{date}` stands for each day of the window in the task's time zone, as `2013-06-30`; `{date:%Y%m%d}` writes it otherwise,
-and a pattern may hold several (`{date:%Y}/{date:%m}/{date:%d}.csv`).
+`{date}` stands for each day of the window in the task's time zone, as `2013-06-30`; `{date:%Y%m%d}` writes it another
+way, and a pattern may hold several (`{date:%Y}/{date:%m}/{date:%d}.csv`).
 """
 
 from __future__ import annotations
