@@ -145,7 +145,7 @@ class _OpenShard:
         self._waiting_rows = 0
         self._first: int | None = None
         self._last = 0
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)  # type: ignore[no-untyped-call]
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)
 
     def ends_before(self, month: int) -> bool:
         """Whether a row of that month (counted from January 1970) goes to the next shard."""
@@ -171,7 +171,7 @@ class _OpenShard:
 
     def store(self, data_root: str) -> Shard:
         self._write_group()
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
         sha256 = file_sha256(self._path)
         size = self._path.stat().st_size
         uri = storage.join(data_root, "shards", f"{sha256}.parquet")
@@ -190,14 +190,14 @@ class _OpenShard:
         )
 
     def abandon(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def _write_group(self) -> None:
         import pyarrow as pa
 
         if self._waiting:
             table = pa.concat_tables(self._waiting).combine_chunks()
-            self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)  # type: ignore[no-untyped-call]
+            self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             self._waiting, self._waiting_rows = [], 0
 
 
@@ -299,7 +299,7 @@ def _shard_batches(
         return
     path = _verified_file(shard)
     try:
-        with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
+        with pq.ParquetFile(path) as file:
             bounds = [0]
             for index in range(file.metadata.num_row_groups):
                 bounds.append(bounds[-1] + file.metadata.row_group(index).num_rows)

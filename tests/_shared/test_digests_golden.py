@@ -43,7 +43,9 @@ def test_the_digest_of_known_rows_is_the_golden_one():
 
 
 def test_the_digest_of_no_rows_is_the_golden_one():
-    assert rows_digest(table().slice(0, 0), COLUMNS) == "e7b1476140a0d5856c78e026f1f946192ea3328290b8274ce36c477d583d039b"
+    assert (
+        rows_digest(table().slice(0, 0), COLUMNS) == "e7b1476140a0d5856c78e026f1f946192ea3328290b8274ce36c477d583d039b"
+    )
 
 
 def test_the_digest_of_a_known_manifest_is_the_golden_one():
