@@ -1,0 +1,144 @@
+"""The decision: several verdicts made one, and why in a sentence."""
+
+from __future__ import annotations
+
+from components._shared.evidence import Estimate, Evaluation
+from components._shared.gates import HIGHER_IS_BETTER, Metric
+from components._shared.task import EvaluationSection
+from components._shared.verdict import Check, Outcome, Verdict, merge
+from components.judge.report.wording import (
+    METRIC_NAMES,
+    constant_remark,
+    decimals_of,
+    extent,
+    interval,
+    listed,
+    metric_name,
+    number,
+    period,
+    plural,
+)
+
+DECISION_NAMES: dict[Outcome, str] = {
+    "passed": "Accepted",
+    "failed": "Rejected",
+    "cannot_judge": "Cannot be judged",
+}
+
+
+def decide(verdicts: tuple[Verdict, ...], evaluation: Evaluation, gates: EvaluationSection) -> Verdict:
+    """Merges the verdicts into the one on the candidate.
+
+    Args:
+        verdicts: Of the judging steps; every check is carried over, in their order.
+        evaluation: The figures that the sentence quotes.
+        gates: The limits that it quotes.
+
+    Returns:
+        A verdict whose summary says what is decided, why, and on how much it rests.
+    """
+    outcome = merge(verdict.outcome for verdict in verdicts)
+    checks = tuple(check for verdict in verdicts for check in verdict.checks)
+    match outcome:
+        case "passed":
+            reason = _why_passed(checks, evaluation, gates)
+        case "failed":
+            reason = _why_not(verdicts, "failed", evaluation, gates) + _although(evaluation)
+        case "cannot_judge":
+            reason = _why_not(verdicts, "cannot_judge", evaluation, gates)
+    clauses = [reason]
+    if evaluation.rows:
+        judged = extent(evaluation.rows, evaluation.clusters, gates)
+        when = f", {period(evaluation.window, gates.timezone)}" if evaluation.window else ""
+        clauses.append(f"judged over {judged}{when}")
+    if remark := constant_remark(evaluation):
+        clauses.append(remark)
+    return Verdict(
+        subject="candidate",
+        outcome=outcome,
+        checks=checks,
+        summary=f"{DECISION_NAMES[outcome]}: {'; '.join(clauses)}.",
+    )
+
+
+def _why_passed(checks: tuple[Check, ...], evaluation: Evaluation, gates: EvaluationSection) -> str:
+    held = sum(check.outcome == "passed" for check in checks)
+    all_hold = "every gate holds" if held == len(checks) else f"{held} of {len(checks)} gates hold and none fails"
+    primary = gates.champion.primary
+    figures = evaluation.overall.metrics.get(primary)
+    if not evaluation.champion or figures is None or figures.difference is None:
+        return f"there is no champion yet, and {all_hold}" if not evaluation.champion else all_hold
+    better, amount = _as_gain(primary, figures.difference)
+    if not amount.value:
+        return f"{metric_name(primary)} equals the champion's, and {all_hold}"
+    direction = "better" if better else "worse"
+    allowed = "" if better else " than the champion's, within what is allowed"
+    words = f"{metric_name(primary)} is {direction}{' than the champion’s' if better else allowed}"
+    return f"{words}{' by ' if better else ' ('}{_amount(amount)}{'' if better else ')'}, and {all_hold}"
+
+
+def _why_not(
+    verdicts: tuple[Verdict, ...], outcome: Outcome, evaluation: Evaluation, gates: EvaluationSection
+) -> str:
+    """The first reason of that outcome in full, and how many more there are."""
+    found = [check for verdict in verdicts for check in verdict.checks if check.outcome == outcome]
+    if not found:
+        summaries = [verdict.summary for verdict in verdicts if verdict.outcome == outcome]
+        return _clause(summaries[0]) if summaries and summaries[0] else "no reason was given"
+    first = _clause_of(found[0], evaluation, gates)
+    if len(found) == 1:
+        return first
+    verb = "cannot be judged" if outcome == "cannot_judge" else "fails" if len(found) == 2 else "fail"
+    return f"{first} ({plural(len(found) - 1, 'more gate')} {verb})"
+
+
+def _clause_of(check: Check, evaluation: Evaluation, gates: EvaluationSection) -> str:
+    subject, _, metric = check.name.partition(".")
+    figures = evaluation.overall.metrics.get(metric) if metric in METRIC_NAMES else None  # type: ignore[call-overload]
+    difference = figures.difference if figures is not None else None
+    tolerance = gates.champion.tolerance.get(metric)  # type: ignore[call-overload]
+    if subject != "champion" or check.slice or check.outcome != "failed" or difference is None or tolerance is None:
+        where = f" ({check.slice})" if check.slice and check.slice not in check.reason else ""
+        return _clause(check.reason) + where
+    better, amount = _as_gain(metric, difference)
+    if better or amount.value <= tolerance.worse_by:
+        return _clause(check.reason)
+    return (
+        f"{metric_name(metric)} is worse than the champion’s by {_amount(amount)} "
+        f"where {number(tolerance.worse_by)} is allowed"
+    )
+
+
+def _although(evaluation: Evaluation) -> str:
+    """The metrics in which the candidate is better beyond doubt: a conflict that the reader must see."""
+    gains = []
+    for metric, figures in evaluation.overall.metrics.items():
+        if metric == "bias" or figures.difference is None or figures.difference.interval is None:
+            continue
+        better, amount = _as_gain(metric, figures.difference)
+        if better and amount.interval is not None and min(amount.interval) > 0:
+            gains.append((list(METRIC_NAMES).index(metric), f"{metric_name(metric)} is better by {_amount(amount)}"))
+    return f", although {listed([text for _, text in sorted(gains)][:2])}" if gains else ""
+
+
+def _as_gain(metric: Metric | str, difference: Estimate) -> tuple[bool, Estimate]:
+    """Whether the candidate is better, and by how much (or how much worse), as a positive amount with its interval."""
+    better = difference.value > 0 if metric in HIGHER_IS_BETTER else difference.value < 0
+    if difference.value >= 0:
+        return better, difference
+    pair = difference.interval
+    turned = None if pair is None else (-pair[1], -pair[0])
+    return better, Estimate(value=-difference.value, interval=turned)
+
+
+def _amount(found: Estimate) -> str:
+    decimals = decimals_of(found)
+    return f"{number(found.value, decimals)} {interval(found.interval, decimals)}".strip()
+
+
+def _clause(sentence: str) -> str:
+    """A sentence made a part of another: no full stop, and its first word in lower case unless it is a name."""
+    text = " ".join(sentence.split()).rstrip(".")
+    first = text.split(" ", 1)[0]
+    is_word = first[:1].isupper() and first[1:].islower()
+    return text[:1].lower() + text[1:] if is_word or first == "A" else text

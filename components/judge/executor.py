@@ -1,0 +1,131 @@
+"""Makes one verdict of several, and the page that a person decides by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components._shared.errors import InputError
+from components._shared.evidence import DataEvidence, Evaluation
+from components._shared.facts import DatasetFacts, Facts
+from components._shared.manifest import Manifest
+from components._shared.model_info import ModelInfo
+from components._shared.records import ModelRef
+from components._shared.task import EvaluationSection, LearningSection
+from components._shared.verdict import Verdict
+from components._shared.windows import Windows
+from components.judge.decision import decide
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What `judge` finds.
+
+    Attributes:
+        verdict: On the candidate; its summary is the decision in one sentence.
+        facts: Everything that the report shows.
+        report_html: The report, one self-contained page.
+        markdown: The report's twin for the Kubeflow UI.
+        metrics: Name → figure, for the KFP Metrics of the run.
+    """
+
+    verdict: Verdict
+    facts: Facts
+    report_html: str
+    markdown: str
+    metrics: dict[str, float]
+
+
+def judge(
+    *,
+    experiment: str,
+    windows: Windows,
+    learning: LearningSection,
+    gates: EvaluationSection,
+    champion: ModelRef | None,
+    data: Verdict,
+    metrics: Verdict,
+    behaviour: Verdict,
+    data_evidence: DataEvidence,
+    evaluation: Evaluation,
+    model: ModelInfo,
+    examples: Manifest,
+) -> Judgement:
+    """Merges the verdicts and writes the report.
+
+    Args:
+        experiment: Digest of the experiment.
+        windows: What `plan` decided about time.
+        learning: What the model was to be made from.
+        gates: The limits that the candidate was held to.
+        champion: What it was compared with; none on a first run.
+        data: Verdict of `validate`.
+        metrics: Verdict of `evaluate`.
+        behaviour: Verdict of `smoke_test`.
+        data_evidence: Facts of `validate`.
+        evaluation: Facts of `evaluate`.
+        model: The candidate.
+        examples: What `ingest` kept.
+
+    Raises:
+        InputError: The evaluation is not of this problem, or not against this champion.
+    """
+    from components.judge.report.markdown import markdown
+    from components.judge.report.page import render
+
+    _check_that_they_belong_together(gates, champion, evaluation)
+    facts = Facts(
+        experiment=experiment,
+        verdict=decide((data, metrics, behaviour), evaluation, gates),
+        windows=windows,
+        learning=learning,
+        gates=gates,
+        champion=champion,
+        dataset=DatasetFacts.of(examples),
+        data=data_evidence,
+        model=model,
+        evaluation=evaluation,
+    )
+    return Judgement(
+        verdict=facts.verdict,
+        facts=facts,
+        report_html=render(facts),
+        markdown=markdown(facts),
+        metrics=_scalars(facts.verdict, evaluation),
+    )
+
+
+def _check_that_they_belong_together(
+    gates: EvaluationSection, champion: ModelRef | None, evaluation: Evaluation
+) -> None:
+    if gates.problem != evaluation.problem:
+        raise InputError(
+            f"The evaluation is of {evaluation.problem}, the gates are for {gates.problem}", where="judge"
+        )
+    expected = champion.digest if champion is not None else ""
+    if evaluation.champion not in ("", expected):
+        raise InputError(
+            f"The evaluation compares with model {evaluation.champion[:12]}, the champion is {expected[:12] or 'none'}",
+            where="judge",
+            fix="give judge the evaluation of the predictions that this champion made",
+        )
+
+
+def _scalars(verdict: Verdict, evaluation: Evaluation) -> dict[str, float]:
+    """How many gates ended how, and the figures over all rows."""
+    outcomes = [check.outcome for check in verdict.checks]
+    found: dict[str, float] = {
+        "gates_passed": outcomes.count("passed"),
+        "gates_failed": outcomes.count("failed"),
+        "gates_cannot_judge": outcomes.count("cannot_judge"),
+        "rows": evaluation.rows,
+        "clusters": evaluation.clusters,
+    }
+    for metric, figures in sorted(evaluation.overall.metrics.items()):
+        found[f"candidate_{metric}"] = figures.candidate.value
+        if figures.champion is not None:
+            found[f"champion_{metric}"] = figures.champion.value
+        if figures.difference is not None:
+            found[f"difference_{metric}"] = figures.difference.value
+        if figures.constant is not None:
+            found[f"constant_{metric}"] = figures.constant
+    return found

@@ -1,0 +1,1 @@
+"""The report of a candidate: one page for a person who must say yes or no."""

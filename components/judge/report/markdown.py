@@ -1,0 +1,79 @@
+"""The report's twin for the Kubeflow UI, which previews the first 50 KB of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from components._shared.facts import Facts
+from components.judge.report.data import accounting
+from components.judge.report.metrics import metric_rows
+from components.judge.report.page import gate_rows, key_facts
+from components.judge.report.wording import count
+
+MOST_BYTES = 50_000
+_MOST_GATES = 100
+
+
+def markdown(facts: Facts) -> str:
+    """Decision, what it rests on, gates (failures first), metrics, rows."""
+    gates = gate_rows(facts)
+    champion = bool(facts.evaluation.champion)
+    sections = [
+        f"## {_safe(facts.verdict.summary)}",
+        _table(("", "", ""), key_facts(facts)),
+        "### Gates",
+        _table(
+            ("outcome", "gate", "slice", "observed", "limit", "reason"),
+            [
+                (g.outcome_name, g.code, g.slice, f"{g.observed} {g.interval}", g.limit, g.reason[:300])
+                for g in gates[:_MOST_GATES]
+            ],
+        ),
+        *([f"{count(len(gates) - _MOST_GATES)} more gates stand in the report."] if len(gates) > _MOST_GATES else []),
+        "### Metrics",
+        _table(
+            ("metric", "candidate", *(("champion", "difference") if champion else ()), "constant"),
+            [
+                (
+                    row.name,
+                    f"{row.candidate} {row.candidate_interval}",
+                    *(
+                        (f"{row.champion} {row.champion_interval}", f"{row.difference} {row.difference_interval}")
+                        if champion
+                        else ()
+                    ),
+                    row.constant,
+                )
+                for row in metric_rows(facts)
+            ],
+        ),
+        "### Rows",
+        _table(
+            ("rows", "number", "share", "meaning"),
+            [(fate.name, fate.rows, fate.share, fate.meaning) for fate in accounting(facts).fates],
+        ),
+    ]
+    return _cut("\n\n".join(sections) + "\n")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    lines += ["| " + " | ".join(_safe(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _safe(text: str) -> str:
+    """Free text as itself: no tags, no cell borders, no links or emphasis of its own making."""
+    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for mark in "\\|*_`[]":
+        line = line.replace(mark, "\\" + mark)
+    return line
+
+
+def _cut(text: str) -> str:
+    """The text, without the last lines if it is larger than the preview."""
+    if len(text.encode()) <= MOST_BYTES:
+        return text
+    ending = "\n\nThe rest stands in the report.\n"
+    kept = text.encode()[: MOST_BYTES - len(ending.encode())].decode(errors="ignore")
+    return kept.rsplit("\n", 1)[0] + ending

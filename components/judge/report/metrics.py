@@ -1,0 +1,252 @@
+"""The report's section on metrics: figures with their intervals, over all rows and by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
+from components._shared.facts import Facts
+from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric
+from components.judge.report import plots
+from components.judge.report.wording import (
+    capital,
+    count,
+    decimals_of_figures,
+    estimate,
+    interval,
+    metric_name,
+    number,
+    shorten,
+    signed,
+)
+
+_MOST_OPEN = 15
+MOST_SLICES = 400
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric over all rows, in words and drawn.
+
+    Attributes:
+        direction: Which way is better, in words.
+        tells: `better`, `worse` or `unclear`: what the interval of the difference says.
+        allowed: How much worse than the champion it may be, or empty.
+    """
+
+    name: str
+    code: str
+    direction: str
+    candidate: str
+    candidate_interval: str
+    champion: str
+    champion_interval: str
+    constant: str
+    constant_wins: bool
+    difference: str
+    difference_interval: str
+    tells: str
+    allowed: str
+    levels: Markup
+    plot: Markup
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """One slice in the primary metric, and all its metrics for the full table."""
+
+    value: str
+    rows: str
+    clusters: str
+    label_mean: str
+    candidate: str
+    champion: str
+    difference: str
+    difference_interval: str
+    tells: str
+    levels: Markup
+    troubles: tuple[str, ...]
+    cells: tuple[str, ...]
+    is_all: bool = False
+
+
+@dataclass(frozen=True)
+class SliceTable:
+    """The slices of one column, the largest first; `rest` is folded away, `dropped` stands in the facts only."""
+
+    column: str
+    metric: str
+    low: str
+    high: str
+    first: tuple[SliceRow, ...]
+    rest: tuple[SliceRow, ...]
+    headings: tuple[str, ...]
+    dropped: int
+
+
+def metric_rows(facts: Facts) -> list[MetricRow]:
+    """The metrics over all rows, in the order that the problem gives them."""
+    evaluation = facts.evaluation
+    return [
+        _metric_row(metric, evaluation.overall.metrics[metric], facts)
+        for metric in METRICS_OF[evaluation.problem]
+        if metric in evaluation.overall.metrics
+    ]
+
+
+def _metric_row(metric: Metric, figures: Figures, facts: Facts) -> MetricRow:
+    decimals = decimals_of_figures(figures)
+    tolerance = facts.gates.champion.tolerance.get(metric)
+    name = capital(metric_name(metric))
+    axis = _levels_axis([figures], constants=True)
+    constant_wins = figures.constant is not None and metric in facts.evaluation.constant_beats_both
+    return MetricRow(
+        name=name,
+        code=metric,
+        direction=_direction(metric),
+        candidate=number(figures.candidate.value, decimals),
+        candidate_interval=interval(figures.candidate.interval, decimals),
+        champion=number(figures.champion.value, decimals) if figures.champion else "–",
+        champion_interval=interval(figures.champion.interval, decimals) if figures.champion else "",
+        constant=number(figures.constant, decimals),
+        constant_wins=constant_wins,
+        difference=signed(figures.difference.value, decimals) if figures.difference else "–",
+        difference_interval=interval(figures.difference.interval, decimals) if figures.difference else "",
+        tells=tells(metric, figures.difference),
+        allowed=number(tolerance.worse_by) if tolerance else "",
+        levels=plots.levels(axis, figures.candidate, figures.champion, figures.constant, _levels_alt(name, figures)),
+        plot=_difference_plot(metric, figures.difference, tolerance.worse_by if tolerance else None),
+    )
+
+
+def _direction(metric: Metric) -> str:
+    if metric == "bias":
+        return "nearer to zero is better"
+    return "higher is better" if metric in HIGHER_IS_BETTER else "lower is better"
+
+
+def tells(metric: Metric, difference: Estimate | None) -> str:
+    """What an interval of candidate minus champion says: `better`, `worse`, or `unclear` if it holds zero."""
+    if difference is None or difference.interval is None or metric == "bias":
+        return "unclear"
+    low, high = difference.interval
+    if low <= 0 <= high:
+        return "unclear"
+    return "better" if (low > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+
+
+def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: float | None) -> Markup:
+    """The difference turned so that right is better; nothing for bias, whose better side is not a side."""
+    if difference is None or metric == "bias":
+        return Markup("")
+    sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
+    ends = difference.interval or (difference.value, difference.value)
+    gain = Estimate(value=sign * difference.value, interval=(min(sign * end for end in ends), max(sign * end for end in ends)))
+    assert gain.interval is not None
+    reach = 1.12 * max(abs(gain.value), *(abs(end) for end in gain.interval), worse_by or 0.0) or 1.0
+    role = tells(metric, difference)
+    words = {"better": "better", "worse": "worse", "unclear": "not clearly better or worse"}[role]
+    alt = f"Candidate minus champion: {estimate(difference)}, {words}"
+    if worse_by is not None:
+        alt += f"; worse by {number(worse_by)} is allowed"
+    return plots.difference(
+        plots.Range(-reach, reach), gain, None if worse_by is None else -worse_by, f"difference {role}", alt
+    )
+
+
+def _levels_axis(all_figures: Sequence[Figures], *, constants: bool) -> plots.Range:
+    values: list[float] = []
+    for figures in all_figures:
+        for found in (figures.candidate, figures.champion):
+            if found is not None:
+                values += [found.value, *(found.interval or ())]
+        if constants and figures.constant is not None:
+            values.append(figures.constant)
+    return plots.Range.around(values)
+
+
+def _levels_alt(name: str, figures: Figures) -> str:
+    decimals = decimals_of_figures(figures)
+    words = [f"{name}: candidate {estimate(figures.candidate, decimals)}"]
+    if figures.champion is not None:
+        words.append(f"champion {estimate(figures.champion, decimals)}")
+    if figures.constant is not None:
+        words.append(f"constant {number(figures.constant, decimals)}")
+    return ", ".join(words)
+
+
+def slice_tables(facts: Facts) -> list[SliceTable]:
+    """A table for each slice column; slices that a gate objects to are never left out."""
+    evaluation = facts.evaluation
+    troubles: dict[str, list[str]] = {}
+    for check in facts.verdict.checks:
+        if check.slice and check.outcome == "failed":
+            troubles.setdefault(check.slice, []).append(check.name)
+    columns = list(dict.fromkeys(found.column for found in evaluation.slices))
+    most = max(1, MOST_SLICES // max(1, len(columns)))
+    return [_slice_table(column, evaluation, facts.gates.champion.primary, troubles, most) for column in columns]
+
+
+def _slice_table(
+    column: str, evaluation: Evaluation, primary: Metric, troubles: dict[str, list[str]], most: int
+) -> SliceTable:
+    found = [one for one in evaluation.slices if one.column == column]
+    found.sort(key=lambda one: (f"{column}={one.value}" not in troubles, -one.rows, one.value))
+    shown = found[:most]
+    metrics = [metric for metric in METRICS_OF[evaluation.problem] if metric in evaluation.overall.metrics]
+    whole = evaluation.overall
+    axis = _levels_axis([one.metrics[primary] for one in [whole, *shown] if primary in one.metrics], constants=False)
+    rows = [_slice_row(one, primary, metrics, axis, troubles.get(f"{column}={one.value}", [])) for one in shown]
+    first = _slice_row(whole, primary, metrics, axis, [], is_all=True)
+    return SliceTable(
+        column=column,
+        metric=capital(metric_name(primary)),
+        low=plots.tick_text(axis.low, axis),
+        high=plots.tick_text(axis.high, axis),
+        first=(first, *rows[:_MOST_OPEN]),
+        rest=tuple(rows[_MOST_OPEN:]),
+        headings=tuple(capital(metric_name(metric)) for metric in metrics),
+        dropped=len(found) - len(shown),
+    )
+
+
+def _slice_row(
+    one: SliceFigures,
+    primary: Metric,
+    metrics: Sequence[Metric],
+    axis: plots.Range,
+    troubles: Sequence[str],
+    *,
+    is_all: bool = False,
+) -> SliceRow:
+    figures = one.metrics.get(primary)
+    decimals = decimals_of_figures(figures) if figures else None
+    name = "All rows" if is_all else shorten(one.value) if one.value else "(empty)"
+    return SliceRow(
+        value=name,
+        rows=count(one.rows),
+        clusters=count(one.clusters),
+        label_mean=number(one.label_mean),
+        candidate=number(figures.candidate.value, decimals) if figures else "–",
+        champion=number(figures.champion.value, decimals) if figures and figures.champion else "–",
+        difference=signed(figures.difference.value, decimals) if figures and figures.difference else "–",
+        difference_interval=interval(figures.difference.interval, decimals) if figures and figures.difference else "",
+        tells=tells(primary, figures.difference) if figures else "unclear",
+        levels=plots.levels(axis, figures.candidate, figures.champion, None, _levels_alt(name, figures))
+        if figures
+        else Markup(""),
+        troubles=tuple(dict.fromkeys(troubles)),
+        cells=tuple(_cell(one.metrics.get(metric)) for metric in metrics),
+        is_all=is_all,
+    )
+
+
+def _cell(figures: Figures | None) -> str:
+    if figures is None:
+        return "–"
+    decimals = decimals_of_figures(figures)
+    text = number(figures.candidate.value, decimals)
+    return text if figures.difference is None else f"{text} ({signed(figures.difference.value, decimals)})"

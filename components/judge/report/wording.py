@@ -1,0 +1,241 @@
+"""How the report writes metrics, numbers, moments and digests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from components._shared.evidence import Estimate, Evaluation, Figures
+from components._shared.gates import HIGHER_IS_BETTER
+from components._shared.task import EvaluationSection
+from components._shared.windows import Window, zone
+
+METRIC_NAMES: dict[str, str] = {
+    "auc": "AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "log-loss",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "bias": "bias",
+}
+
+PROBLEM_NAMES: dict[str, str] = {
+    "binary_classification": "binary classification",
+    "multiclass_classification": "multiclass classification",
+    "regression": "regression",
+}
+
+OUTCOME_NAMES: dict[str, str] = {"passed": "passed", "failed": "failed", "cannot_judge": "cannot judge"}
+
+_SUBJECT_NAMES: dict[str, str] = {
+    "data": "data",
+    "metric": "candidate alone",
+    "champion": "against the champion",
+    "reference": "against the pinned reference",
+    "behaviour": "behaviour of the exported model",
+}
+
+_LONGEST = 160
+_SIGNIFICANT = 4
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def shorten(text: str, longest: int = _LONGEST) -> str:
+    """The text on one line, cut where it is too long to be read in a table."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def metric_name(metric: str) -> str:
+    """The name of a metric as it stands in a sentence."""
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def gate_name(name: str) -> str:
+    """A gate's path in words, such as `Log-loss, against the champion`."""
+    subject, _, rest = name.partition(".")
+    if not rest:
+        return capital(name.replace("_", " "))
+    subject_name = _SUBJECT_NAMES.get(subject, subject)
+    words = ", ".join(metric_name(part) for part in rest.split("."))
+    return f"{capital(words)}, {subject_name}"
+
+
+def decimals_of(*estimates: Estimate | None) -> int | None:
+    """Decimal places that show two significant digits of the narrowest interval's half width; none without an interval."""
+    widths = [
+        (estimate.interval[1] - estimate.interval[0]) / 2
+        for estimate in estimates
+        if estimate is not None and estimate.interval is not None
+    ]
+    positive = [width for width in widths if width > 0]
+    if not positive:
+        return None
+    return min(8, max(0, 1 - math.floor(math.log10(min(positive)))))
+
+
+def decimals_of_figures(figures: Figures) -> int:
+    """One number of decimal places for a row of figures, so that they can be compared by eye."""
+    for estimate in (figures.difference, figures.candidate, figures.champion):
+        found = decimals_of(estimate)
+        if found is not None:
+            return found
+    largest = abs(figures.candidate.value)
+    return 3 if largest < 1 else max(0, _SIGNIFICANT - 1 - math.floor(math.log10(largest)))
+
+
+def number(value: float | None, decimals: int | None = None) -> str:
+    """A number with thousand separators and a true minus sign; without `decimals`, four significant digits."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    if decimals is None:
+        if value == 0 or (float(value).is_integer() and abs(value) < 1e15):
+            text = f"{value:,.0f}"
+        elif abs(value) < 1e-4 or abs(value) >= 1e15:
+            text = f"{value:.3g}"
+        else:
+            places = max(0, _SIGNIFICANT - 1 - math.floor(math.log10(abs(value))))
+            text = f"{value:,.{places}f}"
+            text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        text = f"{value:,.{decimals}f}"
+    if text.startswith("-"):
+        text = text[1:] if not text.strip("-0.,") else f"−{text[1:]}"
+    return text
+
+
+def signed(value: float | None, decimals: int | None = None) -> str:
+    """A number with its sign, for differences."""
+    text = number(value, decimals)
+    return text if value is None or text.startswith("−") or not text.strip("0.,") else f"+{text}"
+
+
+def interval(pair: Sequence[float] | None, decimals: int | None = None) -> str:
+    """An interval, or nothing."""
+    if pair is None:
+        return ""
+    return f"[{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
+
+
+def estimate(found: Estimate | None, decimals: int | None = None) -> str:
+    """A figure and its interval."""
+    if found is None:
+        return "–"
+    return f"{number(found.value, decimals)} {interval(found.interval, decimals)}".strip()
+
+
+def count(value: int | None) -> str:
+    """A whole number with thousand separators."""
+    return "–" if value is None else f"{value:,}".replace("-", "−")
+
+
+def plural(value: int, singular: str, many: str = "") -> str:
+    """A count with its noun."""
+    return f"{count(value)} {singular if value == 1 else many or singular + 's'}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage; small ones are not rounded away."""
+    if share is None:
+        return "–"
+    value = 100 * share
+    if value == 0 or value == 100:
+        return f"{value:.0f} %"
+    if abs(value) < 0.01:
+        return "< 0.01 %"
+    if 99.95 <= value < 100:
+        return f"{math.floor(value * 100) / 100:.2f} %"
+    return f"{value:.2f} %" if abs(value) < 0.1 else f"{value:.1f} %"
+
+
+def moment(when: datetime | None, timezone: str) -> str:
+    """A moment in the task's time zone; midnight is written as the date alone."""
+    if when is None:
+        return "–"
+    local = when.astimezone(zone(timezone))
+    day = f"{local.day} {local:%b %Y}"
+    return day if _is_midnight(local) else f"{day}, {local:%H:%M}"
+
+
+def period(window: Window | None, timezone: str) -> str:
+    """A window as its first and last day, or as two moments if it does not hold whole days."""
+    if window is None:
+        return "–"
+    end = window.end.astimezone(zone(timezone))
+    if window.start is None:
+        return f"until {moment(window.end, timezone)}"
+    start = window.start.astimezone(zone(timezone))
+    if not (_is_midnight(start) and _is_midnight(end)):
+        return f"{moment(window.start, timezone)} – {moment(window.end, timezone)}"
+    last = end - timedelta(days=1)
+    if start.date() == last.date():
+        return f"{start.day} {start:%b %Y}"
+    if (start.year, start.month) == (last.year, last.month):
+        return f"{start.day} – {last.day} {last:%b %Y}"
+    if start.year == last.year:
+        return f"{start.day} {start:%b} – {last.day} {last:%b %Y}"
+    return f"{start.day} {start:%b %Y} – {last.day} {last:%b %Y}"
+
+
+def length(window: Window | None, timezone: str) -> str:
+    """How long a window is, in days of the calendar or in hours."""
+    if window is None or window.start is None:
+        return ""
+    start, end = window.start.astimezone(zone(timezone)), window.end.astimezone(zone(timezone))
+    if _is_midnight(start) and _is_midnight(end):
+        return plural((end.date() - start.date()).days, "day")
+    hours = (window.end - window.start).total_seconds() / 3600
+    return f"{number(round(hours / 24, 1))} days" if hours >= 48 else f"{number(round(hours, 1))} hours"
+
+
+def _is_midnight(local: datetime) -> bool:
+    return local.hour == local.minute == local.second == local.microsecond == 0
+
+
+def cluster_noun(gates: EvaluationSection) -> str:
+    """What the rows are resampled by: days, or what the task says, or single rows."""
+    if gates.cluster is not None:
+        return "cluster"
+    return "day" if gates.has_time else "row"
+
+
+def extent(rows: int, clusters: int, gates: EvaluationSection) -> str:
+    """How much a judgement rests on, such as `27,012 rows on 30 days`."""
+    noun = cluster_noun(gates)
+    if noun == "row":
+        return plural(rows, "row")
+    return f"{plural(rows, 'row')} {'on' if noun == 'day' else 'in'} {plural(clusters, noun)}"
+
+
+def is_better(metric: str, value: float, other: float) -> bool:
+    """Whether a value of the metric is strictly better than another."""
+    if metric == "bias":
+        return abs(value) < abs(other)
+    return value > other if metric in HIGHER_IS_BETTER else value < other
+
+
+def constant_remark(evaluation: Evaluation) -> str:
+    """What a constant prediction is worth beside the models: a clause that a sentence ends with, or nothing."""
+    names = listed([metric_name(metric) for metric in evaluation.constant_beats_both])
+    if not names:
+        return ""
+    return f"a constant would beat {'both' if evaluation.champion else 'it'} in {names}"
+
+
+def listed(words: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`; beyond `most` words, how many more there are."""
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
