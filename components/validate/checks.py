@@ -25,7 +25,11 @@ def row_checks(rows: Rows, parts: Mapping[str, int], gates: DataGates) -> list[C
         ),
         _share("data.malformed", rows.malformed, rows.read, gates.malformed, "rows read could not be used"),
         _share(
-            "data.label_missing", rows.label_missing, mature, gates.label_missing, "rows old enough for a label have none"
+            "data.label_missing",
+            rows.label_missing,
+            mature,
+            gates.label_missing,
+            "rows old enough for a label have none",
         ),
         _share("data.duplicates", rows.duplicate, looked_at, gates.duplicates, "rows have a key that was seen before"),
     ]

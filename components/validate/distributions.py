@@ -1,16 +1,19 @@
 """Distributions of columns, read off TFDV statistics, and how far two of them lie apart.
 
-Population stability index, over bins `i` with shares `a_i` now and `e_i` before (N. Siddiqi, *Credit Risk Scorecards*, 2006)::
+Population stability index, over bins `i` with shares `a_i` now and `e_i` before (N. Siddiqi, *Credit Risk Scorecards*,
+2006)::
 
     PSI = Σ (a_i − e_i) · ln(a_i / e_i),   shares floored at 0.0001
 
-Bins of numbers are the tenths of the earlier distribution, each edge once; a category is a bin if it has a share of 1 % on either
-side, the others are one bin together; missing values are a bin of their own. Were both sets of rows drawn from the same
-distribution, PSI would be about χ² with `bins − 1` degrees of freedom times `1/n + 1/m` (B. Yurdakul and J. Naranjo, *Statistical
-properties of the population stability index*, 2020): what lies within the 99.9 % quantile of it may be chance.
+Bins of numbers are the tenths of the earlier distribution, each edge once; a category is a bin if it has a share of 1 %
+on either side, the others are one bin together; missing values are a bin of their own. Were both sets of rows drawn from
+the same distribution, PSI would be about χ² with `bins − 1` degrees of freedom times `1/n + 1/m` (B. Yurdakul and
+J. Naranjo, *Statistical properties of the population stability index*, 2020): what lies within the 99.9 % quantile of it
+may be chance.
 
-Kolmogorov-Smirnov distance: the largest difference between the two cumulative distributions of numbers, over the quantiles that
-the statistics hold. For categories half the sum of absolute differences between the shares. Both over the values that are there.
+Kolmogorov-Smirnov distance: the largest difference between the two cumulative distributions of numbers, over the
+quantiles that the statistics hold. For categories half the sum of absolute differences between the shares. Both over
+the values that are there.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from components._shared.evidence import FeatureDrift
+from components.validate.quantiles import NAME
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +44,7 @@ class Distribution:
         rows: Rows, with and without a value.
         missing: Share of rows without a value.
         distinct: Of categories.
-        bounds, cumulative: Numbers: what share of the values lies at or below each bound; a bound that stands twice is a jump.
+        bounds, cumulative: Numbers: what share of the values lies at or below each bound.
         histogram: Numbers: (low, high, share) of bins of equal width.
         categories: Value → share of the values, the most frequent first, a thousand at most.
     """
@@ -93,9 +97,8 @@ def _distribution(feature: Any, rows: int) -> Distribution:
             distinct=found.unique,
             categories={b.label: b.sample_count / present for b in found.rank_histogram.buckets},
         )
-    # 0: of equal width, 1: quantiles (statistics.proto, Histogram.HistogramType).
-    by_type = {h.type: h.buckets for h in found.histograms}
-    bounds, cumulative = _cumulative(by_type.get(1, ()), present)
+    own = [stat.histogram.buckets for stat in feature.custom_stats if stat.name == NAME]
+    bounds, cumulative = _cumulative(own[0] if own else _buckets(found, "QUANTILES"))
     return Distribution(
         name=name,
         rows=rows,
@@ -108,18 +111,23 @@ def _distribution(feature: Any, rows: int) -> Distribution:
         max=found.max,
         bounds=bounds,
         cumulative=cumulative,
-        histogram=tuple((b.low_value, b.high_value, b.sample_count / present) for b in by_type.get(0, ())),
+        histogram=tuple((b.low_value, b.high_value, b.sample_count / present) for b in _buckets(found, "STANDARD")),
     )
 
 
-def _cumulative(buckets: Any, present: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if not len(buckets):
-        return (), ()
-    bounds, cumulative = [buckets[0].low_value], [0.0]
+def _buckets(numbers: Any, histogram_type: str) -> Any:
+    wanted = next((h for h in numbers.histograms if h.HistogramType.Name(h.type) == histogram_type), None)
+    return wanted.buckets if wanted is not None else ()
+
+
+def _cumulative(buckets: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    total = sum(bucket.sample_count for bucket in buckets)
+    upto: dict[float, float] = {}
+    below = 0.0
     for bucket in buckets:
-        bounds.append(bucket.high_value)
-        cumulative.append(cumulative[-1] + bucket.sample_count / present)
-    return tuple(bounds), tuple(min(1.0, share) for share in cumulative)
+        below += bucket.sample_count
+        upto[bucket.high_value] = min(1.0, below / total)
+    return tuple(upto), tuple(upto.values())
 
 
 def drift(now: Distribution, before: Distribution) -> FeatureDrift:
@@ -152,7 +160,9 @@ def binned(now: Distribution, before: Distribution) -> tuple[list[float], list[f
             if max(now.categories.get(name, 0.0), before.categories.get(name, 0.0)) >= CATEGORY_SHARE
         )
         shares = [
-            [*(side.categories.get(name, 0.0) for name in large), _rest(side, large)] if side.values else [0.0] * (len(large) + 1)
+            [*(side.categories.get(name, 0.0) for name in large), _rest(side, large)]
+            if side.values
+            else [0.0] * (len(large) + 1)
             for side in (now, before)
         ]
     return (
@@ -172,8 +182,7 @@ def _edges(side: Distribution) -> list[float]:
         return []
     wanted = np.arange(1, TENTHS) / TENTHS
     first = np.searchsorted(np.asarray(side.cumulative), wanted - 1e-9)
-    edges = np.unique(np.asarray(side.bounds)[np.minimum(first, len(side.bounds) - 1)])
-    return [float(edge) for edge in edges]
+    return sorted({side.bounds[i] for i in np.minimum(first, len(side.bounds) - 1).tolist()})
 
 
 def _shares_between(side: Distribution, edges: list[float]) -> list[float]:
@@ -193,6 +202,7 @@ def _share_at_or_below(side: Distribution, at: np.ndarray) -> np.ndarray:
     low, high = np.clip(above - 1, 0, None), np.clip(above, None, len(bounds) - 1)
     width = bounds[high] - bounds[low]
     part = np.divide(at - bounds[low], width, out=np.zeros(len(at)), where=width > 0)
+    part = np.nan_to_num(part, nan=1.0)
     between = cumulative[low] + part * (cumulative[high] - cumulative[low])
     return np.where(above == 0, 0.0, np.where(above == len(bounds), 1.0, between))
 

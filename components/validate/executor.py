@@ -142,9 +142,7 @@ def validate(
     )
 
 
-def _measured(
-    rows: Manifest, data: DataSection, learning: LearningSection, schema: Schema
-) -> dict[str, Column]:
+def _measured(rows: Manifest, data: DataSection, learning: LearningSection, schema: Schema) -> dict[str, Column]:
     """The columns that are measured: the features, and what else the pinned schema sets limits for."""
     limited = [
         name
@@ -204,9 +202,7 @@ def _unseen(
     return result
 
 
-def _few_unseen(
-    unseen: Mapping[str, Mapping[str, float]], gates: DataGates, known: list[Anomaly]
-) -> list[Anomaly]:
+def _few_unseen(unseen: Mapping[str, Mapping[str, float]], gates: DataGates, known: list[Anomaly]) -> list[Anomaly]:
     """Notices of values outside a domain that are few enough."""
     named = {anomaly.column for anomaly in known if anomaly.kind == pinned.UNSEEN}
     return [
@@ -237,7 +233,9 @@ def _notices(
     else:
         new = [name for name in gated if name in now and name not in before]
         if new:
-            notices.append(f"The earlier snapshot has no statistics of {_listed(new)}, so their drift was not measured.")
+            notices.append(
+                f"The earlier snapshot has no statistics of {_listed(new)}, so their drift was not measured."
+            )
     if not test.count:
         notices.append("There are no test rows, so skew was not measured.")
     moments = [name for name, kind in kinds.items() if kind == "datetime" and name in now]

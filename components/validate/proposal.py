@@ -61,9 +61,7 @@ def column_text(column: Column) -> str:
     for bound in ("min", "max"):
         if isinstance(value.get(bound), float) and value[bound].is_integer():
             value[bound] = int(value[bound])
-    return yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True
-    ).strip()
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True).strip()
 
 
 def key_text(name: str) -> str:

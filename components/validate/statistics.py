@@ -1,7 +1,7 @@
 """Statistics of TensorFlow Data Validation over the rows of a manifest.
 
-A column enters by its kind: categories as strings, booleans as 0 and 1, dates and moments as microseconds since 1970 (UTC),
-numbers as they are. Nulls and NaN are missing.
+A column enters by its kind: categories as strings, booleans as 0 and 1, dates and moments as microseconds since 1970
+(UTC), numbers as they are. Nulls and NaN are missing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components._shared.tables import iter_batches
 from components.validate import tfdv_parts
+from components.validate.quantiles import FineQuantiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,14 +20,9 @@ if TYPE_CHECKING:
     from components._shared.task import ColumnType, FeatureKind
 
 BATCH_ROWS = 131_072
-OPTIONS: dict[str, Any] = {
-    "num_top_values": 20,
-    "num_histogram_buckets": 20,
-    "num_quantiles_histogram_buckets": 100,
-    "num_rank_histogram_buckets": 1000,
-    "epsilon": 0.002,
-}
-"""Options of `tfdv.StatsOptions`: fine enough quantiles for PSI and KS to be read off them."""
+BARS = 20
+TOP = {"num_top_values": 20, "num_rank_histogram_buckets": 1000}
+"""How many categories the statistics name."""
 
 _KIND_OF: dict[ColumnType, FeatureKind] = {
     "int64": "numeric",
@@ -54,16 +50,7 @@ def in_memory(manifest: Manifest, kinds: Mapping[str, FeatureKind]) -> Any:
         A `DatasetFeatureStatisticsList` with one dataset.
     """
     parts = tfdv_parts.load()
-    generators = [
-        parts.basic(
-            num_histogram_buckets=OPTIONS["num_histogram_buckets"],
-            num_quantiles_histogram_buckets=OPTIONS["num_quantiles_histogram_buckets"],
-            epsilon=OPTIONS["epsilon"],
-        ),
-        parts.top(
-            num_top_values=OPTIONS["num_top_values"], num_rank_histogram_buckets=OPTIONS["num_rank_histogram_buckets"]
-        ),
-    ]
+    generators = [parts.basic(num_histogram_buckets=BARS), parts.top(**TOP), FineQuantiles()]
     states = [generator.create_accumulator() for generator in generators]
     for batch in measured_batches(manifest, kinds):
         states = [generator.add_input(state, batch) for generator, state in zip(generators, states, strict=True)]

@@ -1,10 +1,10 @@
 """The parts of TensorFlow Data Validation that work in memory, imported without TensorFlow and without Apache Beam.
 
-`import tensorflow_data_validation` imports both, which takes 8 seconds and 600 MB, several times as long as the statistics
-themselves. The two statistics generators and the validator (C++) that do the work in memory only mention them: in
-annotations, in classes for Beam, in counters that nobody reads here. So their modules are imported beside stand-ins that
-accept anything and do nothing, and are taken out of `sys.modules` again, so that a later real import is not affected. A
-test holds what they compute to what TFDV's public functions compute.
+`import tensorflow_data_validation` imports both, which takes 8 seconds and 600 MB, several times as long as the
+statistics themselves. The two statistics generators and the validator (C++) that do the work in memory only mention
+them: in annotations, in classes for Beam, in counters that nobody reads here. So their modules are imported beside
+stand-ins that accept anything and do nothing, and are taken out of `sys.modules` again, so that a later real import is
+not affected. A test holds what they compute to what TFDV's public functions compute.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class Parts(NamedTuple):
         top: `TopKUniquesSketchStatsGenerator`.
         merge: Merges the outputs of several generators into one `DatasetFeatureStatisticsList`.
         validator: The C++ module that `tfdv.validate_statistics` calls.
+        sketch: `QuantilesSketch`.
     """
 
     basic: Any
     top: Any
     merge: Any
     validator: Any
+    sketch: Any
 
 
 @cache
@@ -52,6 +54,7 @@ def _import() -> Parts:
         basic_stats_generator,
         top_k_uniques_sketch_stats_generator,
     )
+    from tfx_bsl.sketches import QuantilesSketch
     from tfx_bsl.statistics import merge_util
 
     return Parts(
@@ -59,6 +62,7 @@ def _import() -> Parts:
         top=top_k_uniques_sketch_stats_generator.TopKUniquesSketchStatsGenerator,
         merge=merge_util.merge_dataset_feature_statistics,
         validator=validation,
+        sketch=QuantilesSketch,
     )
 
 
@@ -100,9 +104,10 @@ def _stand_ins() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in set(sys.modules) - before:
-            module = sys.modules[name]
-            # Extension modules stay: they know nothing of the stand-ins, and can be initialised only once.
-            built = str(getattr(module, "__file__", "")).endswith(".so")
-            if isinstance(module, _InertModule) or (name.split(".")[0] in _PACKAGES and not built):
+        new = set(sys.modules) - before
+        # Extension modules and what is inside them stay: they know nothing of stand-ins, and can be initialised only once.
+        built = tuple(name for name in new if str(getattr(sys.modules[name], "__file__", "")).endswith(".so"))
+        for name in new:
+            ours = isinstance(sys.modules[name], _InertModule) or name.split(".")[0] in _PACKAGES
+            if ours and not any(name == kept or name.startswith(f"{kept}.") for kept in built):
                 del sys.modules[name]
