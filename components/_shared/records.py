@@ -4,7 +4,8 @@
 
     <registry>/saiki-registry.json                         marks a folder or bucket prefix as a registry
     <registry>/<task>/attempts/<judgement>.json            every judged experiment, winner or loser
-    <registry>/<task>/attempts/<judgement>/report.html     and evidence.json, statistics.json, verdict.json
+    <registry>/<task>/attempts/<judgement>.<result>-<n>.json   one that may be judged again: superseded, held
+    <registry>/<task>/attempts/<judgement>/report.html     and evidence.json, statistics.pb, verdict.json
     <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
     <registry>/<task>/versions/<n>/saved_model.pb          written last: a server never sees half a model
     <registry>/<task>/history/<n>.json                     every promotion, rollback, hold; before the pointer moves
@@ -20,6 +21,12 @@ from pydantic import AwareDatetime
 from components._shared.contract import Contract
 from components._shared.verdict import Outcome
 from components._shared.windows import Windows
+
+
+class RegistryMarker(Contract):
+    """`saiki-registry.json`: this folder or bucket prefix is a registry."""
+
+    format: Literal["saiki/registry/v1"] = "saiki/registry/v1"
 
 
 class ModelRef(Contract):
@@ -60,13 +67,20 @@ class Champion(Contract):
 
 
 class History(Contract):
-    """A change of the pointer, written before it."""
+    """A change of the pointer, written before it.
+
+    Attributes:
+        after: Number of the record behind the pointer that this one moves on from; 0: there was no pointer.
+            Following it from the pointer gives the moves that took place; a record off that path lost its race, or its
+            writer died.
+    """
 
     format: Literal["saiki/history/v1"] = "saiki/history/v1"
     number: int
     action: Literal["promotion", "rollback", "hold", "release", "pin"]
     version: int
     previous: int | None
+    after: int = 0
     who: str
     when: AwareDatetime
     why: str

@@ -37,6 +37,7 @@ __all__ = [
     "glob",
     "join",
     "list_objects",
+    "list_strays",
     "local_path",
     "open_read",
     "read",
@@ -122,6 +123,11 @@ def exists(uri: str) -> bool:
 def list_objects(prefix_uri: str) -> Iterator[ObjectInfo]:
     """Every object below a folder, at any depth, sorted by URI."""
     return _store(prefix_uri).list_objects(prefix_uri)
+
+
+def list_strays(prefix_uri: str) -> Iterator[ObjectInfo]:
+    """What a killed writer may have left below a folder: temporary files, probes, and locks (never remove a lock)."""
+    return _store(prefix_uri).list_objects(prefix_uri, hidden=True)
 
 
 def glob(pattern_uri: str) -> list[ObjectInfo]:

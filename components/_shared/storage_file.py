@@ -17,7 +17,7 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote
 
 from components._shared.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
-from components._shared.store import HIDDEN, ObjectInfo, Store
+from components._shared.store import HIDDEN, ObjectInfo, Store, is_hidden
 
 _PREFIX = "file://"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -56,24 +56,32 @@ class FileStore(Store):
         """See `Store`."""
         return _open(_path(uri))
 
-    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list_objects(self, prefix: str, *, hidden: bool = False) -> Iterator[ObjectInfo]:
         """See `Store`."""
-        root = _path(prefix)
-        names: list[str] = []
+        return self._walk(_path(prefix), prefix.rstrip("/"), prefix.startswith(_PREFIX), hidden, frozenset())
 
-        def refuse(cause: OSError) -> None:
-            if not isinstance(cause, FileNotFoundError | NotADirectoryError):
-                raise _translated(cause, root) from cause
-
-        for folder, _, files in os.walk(root, onerror=refuse, followlinks=True):
-            below = os.path.relpath(folder, root)
-            names += [name if below == "." else f"{below}/{name}" for name in files if not name.startswith(HIDDEN)]
-        encoded = prefix.startswith(_PREFIX)
-        base = prefix.rstrip("/")
-        for uri in sorted(f"{base}/{quote(name) if encoded else name}" for name in names):
-            found = self.stat(uri)
-            if found is not None:
-                yield found
+    def _walk(
+        self, folder: Path, uri: str, encoded: bool, hidden: bool, above: frozenset[tuple[int, int]]
+    ) -> Iterator[ObjectInfo]:
+        """Depth first, a folder sorted as its name with "/": that is the order of the URIs."""
+        try:
+            place = folder.stat()
+            names = {quote(e.name) if encoded else e.name: e.name + "/" * e.is_dir() for e in os.scandir(folder)}
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as cause:
+            raise _translated(cause, folder) from cause
+        if (place.st_dev, place.st_ino) in above:
+            # A symbolic link that leads back up.
+            return
+        inside = above | {(place.st_dev, place.st_ino)}
+        for shown, name in sorted(names.items(), key=lambda pair: pair[0] + "/" * pair[1].endswith("/")):
+            if name.endswith("/"):
+                yield from self._walk(folder / name, f"{uri}/{shown}", encoded, hidden, inside)
+            elif is_hidden(name) == hidden:
+                found = self.stat(f"{uri}/{shown}")
+                if found is not None:
+                    yield found
 
     def glob(self, pattern: str) -> list[ObjectInfo]:
         """See `Store`."""

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from components._shared.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
-from components._shared.store import ObjectInfo, RangeReader, Store, glob_expression, listed, literal_prefix, split_uri
+from components._shared.store import (
+    ObjectInfo,
+    RangeReader,
+    Store,
+    glob_expression,
+    is_hidden,
+    literal_prefix,
+    split_uri,
+)
 
 _WRITE = "saiki-write"
 _PATIENCE = 90.0
@@ -66,9 +74,9 @@ class GcsStore(Store):
 
         return io.BufferedReader(RangeReader(found.size, read_range), buffer_size=1 << 20)
 
-    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list_objects(self, prefix: str, *, hidden: bool = False) -> Iterator[ObjectInfo]:
         """See `Store`."""
-        return self._list(prefix.rstrip("/") + "/")
+        return self._list(prefix.rstrip("/") + "/", hidden)
 
     def glob(self, pattern: str) -> list[ObjectInfo]:
         """See `Store`."""
@@ -132,11 +140,12 @@ class GcsStore(Store):
             return False
         return True
 
-    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def _list(self, prefix: str, hidden: bool = False) -> Iterator[ObjectInfo]:
         bucket, name = split_uri(prefix, folder=True)
         with _translated(prefix):
             for blob in _client(prefix).list_blobs(bucket, prefix=name, retry=_retry()):
-                if listed(blob.name):
+                # A name that ends with "/" is a folder's placeholder, made by a browser of buckets.
+                if not blob.name.endswith("/") and is_hidden(blob.name) == hidden:
                     yield _info(f"gs://{bucket}/{blob.name}", blob)
 
     def _write(self, uri: str, data: bytes | Path, generation: int) -> str | None:

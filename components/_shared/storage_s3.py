@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from components._shared.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
-from components._shared.store import ObjectInfo, RangeReader, Store, glob_expression, listed, literal_prefix, split_uri
+from components._shared.store import (
+    ObjectInfo,
+    RangeReader,
+    Store,
+    glob_expression,
+    is_hidden,
+    literal_prefix,
+    split_uri,
+)
 
 _WRITE = "saiki-write"
 _ABSENT = ("404", "NoSuchKey", "NotFound")
@@ -58,9 +66,9 @@ class S3Store(Store):
 
         return io.BufferedReader(RangeReader(found.size, read_range), buffer_size=1 << 20)
 
-    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list_objects(self, prefix: str, *, hidden: bool = False) -> Iterator[ObjectInfo]:
         """See `Store`."""
-        return self._list(prefix.rstrip("/") + "/")
+        return self._list(prefix.rstrip("/") + "/", hidden)
 
     def glob(self, pattern: str) -> list[ObjectInfo]:
         """See `Store`."""
@@ -113,12 +121,13 @@ class S3Store(Store):
                     return None
                 raise
 
-    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def _list(self, prefix: str, hidden: bool = False) -> Iterator[ObjectInfo]:
         bucket, name = split_uri(prefix, folder=True)
         with _translated(prefix):
             for page in _client(prefix).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=name):
                 for found in page.get("Contents", ()):
-                    if listed(found["Key"]):
+                    # A name that ends with "/" is a folder's placeholder, made by a browser of buckets.
+                    if not found["Key"].endswith("/") and is_hidden(found["Key"]) == hidden:
                         yield ObjectInfo(
                             uri=f"s3://{bucket}/{found['Key']}",
                             size=found["Size"],

@@ -51,8 +51,8 @@ class Store(ABC):
         """A seekable stream over one generation of the object."""
 
     @abstractmethod
-    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object below a folder, sorted by URI, hidden ones left out."""
+    def list_objects(self, prefix: str, *, hidden: bool = False) -> Iterator[ObjectInfo]:
+        """Every object below a folder, sorted by URI; those whose name starts with `HIDDEN` only, or all but those."""
 
     @abstractmethod
     def glob(self, pattern: str) -> list[ObjectInfo]:
@@ -183,7 +183,6 @@ def split_uri(uri: str, *, folder: bool = False) -> tuple[str, str]:
     return bucket, key.lstrip("/")
 
 
-def listed(key: str) -> bool:
-    """Whether an object is somebody's, not a folder's placeholder or one of our probes."""
-    name = key.rsplit("/", 1)[-1]
-    return bool(name) and not name.startswith(HIDDEN)
+def is_hidden(key: str) -> bool:
+    """Whether it is a temporary file, a lock or a probe."""
+    return key.rsplit("/", 1)[-1].startswith(HIDDEN)
