@@ -1,0 +1,171 @@
+"""The figures of all rows and of every slice: metrics of each model, their differences, and what a constant reaches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components._shared.evidence import Estimate, Figures, SliceFigures
+from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric
+from components._shared.task import Problem
+from components.evaluate.fair_rows import Rows
+from components.evaluate.intervals import cluster_sums, half_widths
+from components.evaluate.metrics import Floats, Measured, constant, measure
+
+FEWEST_ROWS = 30
+"""Slices with fewer rows are joined to one row of the table: their figures would be noise."""
+
+MOST_VALUES = 100
+"""Of one column; its smaller slices beyond that are joined too, unless a gate asks for them."""
+
+JOINED = "smaller ones)"
+"""How the name of the joined ones ends."""
+
+_RANGE: dict[Metric, tuple[float, float]] = {
+    "auc": (0, 1),
+    "pr_auc": (0, 1),
+    "accuracy": (0, 1),
+    "macro_f1": (0, 1),
+    "calibration_error": (0, 1),
+    "brier": (0, 2),
+    "log_loss": (0, np.inf),
+    "rmse": (0, np.inf),
+    "mae": (0, np.inf),
+    "r2": (-np.inf, 1),
+    "bias": (-np.inf, np.inf),
+}
+
+
+def is_better(metric: Metric, value: float, other: float) -> bool:
+    """Whether a value of the metric is better than another; a bias is better the nearer it is to zero."""
+    if metric == "bias":
+        return abs(value) < abs(other)
+    return value > other if metric in HIGHER_IS_BETTER else value < other
+
+
+def rounded(value: float) -> float:
+    """The value to ten significant digits: the last ones differ between processors and versions of numpy."""
+    return float(f"{value:.10g}")
+
+
+def figures_of(
+    rows: Rows, problem: Problem, base: tuple[float, ...], *, column: str = "", value: str = ""
+) -> SliceFigures:
+    """All metrics of one set of rows.
+
+    Args:
+        rows: With the scores of `candidate`, and maybe `champion` and `reference`.
+        problem: Which metrics.
+        base: The constant competitor: statistics of the candidate's training labels.
+        column, value: Names of the slice.
+    """
+    measured = {name: measure(problem, rows.label, score, rows.weight) for name, score in rows.scores.items()}
+    constants = constant(problem, rows.label, base, rows.weight)
+    columns: list[tuple[Metric, str]] = []
+    influences: list[Floats] = []
+    for metric in METRICS_OF[problem]:
+        for name, found in measured.items():
+            if metric in found:
+                columns.append((metric, name))
+                influences.append(found[metric].influence)
+    estimates: dict[tuple[Metric, str], Estimate] = {}
+    if columns:
+        estimates = _estimates(rows, measured, columns, influences)
+    metrics = {
+        metric: Figures(
+            candidate=estimates[metric, "candidate"],
+            champion=estimates.get((metric, "champion")),
+            difference=estimates.get((metric, "candidate - champion")),
+            reference=estimates.get((metric, "reference")),
+            reference_difference=estimates.get((metric, "candidate - reference")),
+            constant=rounded(constants[metric]) if metric in constants else None,
+        )
+        for metric in METRICS_OF[problem]
+        if (metric, "candidate") in estimates
+    }
+    mean = None
+    if problem != "multiclass_classification" and len(rows):
+        mean = rounded(float(rows.label @ rows.weight / rows.weight.sum()))
+    return SliceFigures(
+        column=column, value=value, rows=len(rows), clusters=rows.clusters, label_mean=mean, metrics=metrics
+    )
+
+
+def slices_of(rows: Rows, problem: Problem, base: tuple[float, ...], *, gated_rows: int | None) -> list[SliceFigures]:
+    """The figures of every slice, the largest first within its column.
+
+    Args:
+        rows: All rows that judge.
+        problem: Which metrics.
+        base: The constant competitor.
+        gated_rows: Slices of so many rows are held to a gate, so they are never joined to others.
+    """
+    result = []
+    for name, column in rows.slices.items():
+        counts = np.bincount(column.code, minlength=len(column.values))
+        by_size = np.argsort(-counts, kind="stable")
+        kept = [
+            int(code)
+            for rank, code in enumerate(by_size)
+            if counts[code] >= FEWEST_ROWS
+            and (rank < MOST_VALUES or (gated_rows is not None and counts[code] >= gated_rows))
+        ]
+        order = np.argsort(column.code, kind="stable")
+        ends = np.cumsum(counts)
+        for code in kept:
+            part = rows.take(order[ends[code] - counts[code] : ends[code]])
+            result.append(figures_of(part, problem, base, column=name, value=column.values[code]))
+        small = counts > 0
+        small[kept] = False
+        if small.any():
+            label = f"({small.sum()} {JOINED}"
+            result.append(figures_of(rows.take(small[column.code]), problem, base, column=name, value=label))
+    return result
+
+
+def with_reference(figures: SliceFigures, other: SliceFigures | None) -> SliceFigures:
+    """The figures, with those beside the reference taken from other rows: the reference may have seen later labels."""
+    found = {} if other is None else other.metrics
+    return figures.model_copy(
+        update={
+            "metrics": {
+                metric: one.model_copy(
+                    update={
+                        "reference": found[metric].reference if metric in found else None,
+                        "reference_difference": found[metric].reference_difference if metric in found else None,
+                    }
+                )
+                for metric, one in figures.metrics.items()
+            }
+        }
+    )
+
+
+def _estimates(
+    rows: Rows,
+    measured: dict[str, dict[Metric, Measured]],
+    columns: list[tuple[Metric, str]],
+    influences: list[Floats],
+) -> dict[tuple[Metric, str], Estimate]:
+    sums = cluster_sums(influences, rows.cluster, rows.clusters)
+    index = {column: position for position, column in enumerate(columns)}
+    values = {(metric, name): measured[name][metric].value for metric, name in columns}
+    paired: list[tuple[Metric, str]] = []
+    differences = []
+    for metric, name in columns:
+        if name != "candidate" and (metric, "candidate") in index:
+            paired.append((metric, f"candidate - {name}"))
+            differences.append(sums[:, index[metric, "candidate"]] - sums[:, index[metric, name]])
+            values[paired[-1]] = values[metric, "candidate"] - values[metric, name]
+    if differences:
+        sums = np.hstack([sums, np.stack(differences, axis=1)])
+    weight = cluster_sums([rows.weight], rows.cluster, rows.clusters)
+    widths = half_widths(sums, weight / weight.sum())
+    result = {}
+    for (metric, name), width in zip([*columns, *paired], widths, strict=True):
+        value = values[metric, name]
+        low, high = (-np.inf, np.inf) if " - " in name else _RANGE[metric]
+        interval = None
+        if np.isfinite(width):
+            interval = (rounded(max(low, value - width)), rounded(min(high, value + width)))
+        result[metric, name] = Estimate(value=rounded(value), interval=interval)
+    return result

@@ -1,0 +1,101 @@
+"""95 % intervals from a paired, studentised bootstrap over clusters.
+
+Rows of a cluster (a day) are not independent, so whole clusters are resampled, the same ones for candidate, champion and
+their difference. A test of thirty days has thirty clusters, and there the usual percentile interval is too narrow: two equal
+procedures are called different in 6 to 8 % of trials (13 % with ten days). What is used instead, with `u_g` the sum of the
+rows' influences in cluster g of G, and `h_g` the cluster's share of the weight:
+
+* standard error, the cluster jackknife: `s² = (G - 1)/G · Σ (u_g / (1 - h_g))²`
+  (MacKinnon, Nielsen & Webb, Fast and reliable jackknife and bootstrap methods for cluster-robust inference, 2023);
+* in each of 2,000 resamples that draw cluster g `w_g` times, `t* = Σ w_g u_g / s*`, with
+  `s*² = G/(G - 1) · (Σ w_g u_g² - (Σ w_g u_g)² / G)`;
+* `q`: the 95 % quantile of `|t*|` (the symmetric bootstrap-t interval: Hall, On symmetric bootstrap confidence intervals,
+  1988), or Student's with G - 1 degrees of freedom where that is larger;
+* the interval is `value ± q · s`, cut to the values that the metric can take.
+
+`benchmarks/statistics_simulation.py` prints how often two equal procedures are called different by it.
+More than `MOST_GROUPS` clusters are joined to that many groups at random (Kott, The delete-a-group jackknife, 2001).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+
+from components.evaluate.metrics import Floats, Integers
+
+RESAMPLES = 2000
+MOST_GROUPS = 100
+FEWEST_CLUSTERS = 5
+"""With fewer there is no interval: the tails of Student's distribution would say more about it than the rows do."""
+
+_SEED = 20130101
+_LEVEL = 0.95
+
+
+def cluster_sums(influences: list[Floats], cluster: Integers, clusters: int) -> Floats:
+    """Influences summed by cluster, or by group of clusters where there are many.
+
+    Args:
+        influences: Per column, one figure per row.
+        cluster: Per row, 0 … clusters - 1.
+        clusters: How many there are.
+
+    Returns:
+        Groups × columns.
+    """
+    groups = min(clusters, MOST_GROUPS)
+    group = cluster % groups
+    return np.stack([np.bincount(group, weights=found, minlength=groups) for found in influences], axis=1)
+
+
+def half_widths(sums: Floats, share: Floats) -> Floats:
+    """Half the width of each column's interval.
+
+    Args:
+        sums: Influences by cluster: clusters × columns.
+        share: Each cluster's share of the weight, clusters × 1 or clusters × columns.
+
+    Returns:
+        Per column; NaN where there are too few clusters to say, or nearly all lies in one of them.
+    """
+    clusters = len(sums)
+    if clusters < FEWEST_CLUSTERS:
+        return np.full(sums.shape[1], np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt((clusters - 1) / clusters * ((sums / (1 - share)) ** 2).sum(axis=0))
+        drawn = _resamples(clusters)
+        moved = drawn @ sums
+        squares = drawn @ sums**2
+        spread = squares - moved**2 / clusters
+        flat = spread <= 1e-12 * squares
+        t = np.abs(moved) / np.sqrt(np.where(flat, np.nan, spread) * clusters / (clusters - 1))
+        t[flat] = np.where(moved[flat] == 0, 0, np.inf)
+        critical = np.maximum(np.quantile(t, _LEVEL, axis=0, method="higher"), student_quantile(clusters - 1))
+        width = critical * error
+    width[~sums.any(axis=0)] = 0.0
+    return np.where(np.isfinite(width), width, np.nan)
+
+
+@lru_cache(maxsize=32)
+def _resamples(clusters: int) -> Floats:
+    """How often each cluster is drawn: resamples × clusters. The same for the same number of clusters, always."""
+    random = np.random.default_rng([_SEED, clusters])
+    return random.multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES).astype(np.float64)
+
+
+def student_quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's distribution, to three decimals from four degrees of freedom on.
+
+    Abramowitz & Stegun, Handbook of Mathematical Functions, 26.7.5; importing SciPy for it would take most of a second.
+    """
+    z = NormalDist().inv_cdf(1 - (1 - _LEVEL) / 2)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
