@@ -6,10 +6,10 @@ Population stability index, over bins `i` with shares `a_i` now and `e_i` before
     PSI = Σ (a_i − e_i) · ln(a_i / e_i),   shares floored at 0.0001
 
 Bins of numbers are the tenths of the earlier distribution, each edge once; a category is a bin if it has a share of 1 %
-on either side, the others are one bin together; missing values are a bin of their own. Were both sets of rows drawn from
-the same distribution, PSI would be about χ² with `bins − 1` degrees of freedom times `1/n + 1/m` (B. Yurdakul and
-J. Naranjo, *Statistical properties of the population stability index*, 2020): what lies within the 99.9 % quantile of it
-may be chance.
+on either side, the others are one bin together; missing values are a bin of their own. Were both sets of rows drawn
+from the same distribution, PSI would be about χ² with `bins − 1` degrees of freedom times `1/n + 1/m` (B. Yurdakul and
+J. Naranjo, *Statistical properties of the population stability index*, 2020): what lies within its 99.9 % quantile may
+be chance.
 
 Kolmogorov-Smirnov distance: the largest difference between the two cumulative distributions of numbers, over the
 quantiles that the statistics hold. For categories half the sum of absolute differences between the shares. Both over

@@ -159,7 +159,7 @@ def _measured(rows: Manifest, data: DataSection, learning: LearningSection, sche
 
 
 def _statistics(rows: Manifest, kinds: Mapping[str, FeatureKind], runner: str) -> Any:
-    if runner:
+    if runner and rows.count:
         from components.validate.beam import with_beam
 
         return with_beam(rows, kinds, runner)
@@ -317,4 +317,4 @@ def _number(value: float, kind: FeatureKind) -> str:
 def _text(message: Any) -> str:
     from google.protobuf import text_format
 
-    return text_format.MessageToString(message)
+    return str(text_format.MessageToString(message))

@@ -12,6 +12,10 @@ from components._shared.task import Column, Schema
 from components.validate.distributions import Distribution
 
 CHANGED = "# changed: "
+_HEADING = (
+    "Proposed by `validate`: the pinned schema, changed so that it allows what was seen.",
+    "`saiki schema accept` shows the difference and writes it. Accept a change only if the data are right.",
+)
 _MOST_NEW_CATEGORIES = 200
 
 
@@ -40,15 +44,12 @@ def propose(schema: Schema, seen: Iterable[Mapping[str, Distribution]], numbers:
     return to_yaml(Schema(columns=columns), reasons) if reasons else ""
 
 
-def to_yaml(schema: Schema, reasons: Mapping[str, list[str]]) -> str:
+def to_yaml(schema: Schema, reasons: Mapping[str, list[str]], heading: Iterable[str] = _HEADING) -> str:
     """A schema as YAML, one line for each column, with the reasons for its changes above it."""
-    lines = [
-        "# Proposed by `validate`: the pinned schema, changed so that it allows what was seen.",
-        "# `saiki schema accept` shows the difference and writes it. Accept a change only if the data are right.",
-        f"{CHANGED}{json.dumps(list(reasons), ensure_ascii=False)}",
-        f"format: {schema.format}",
-        "columns:",
-    ]
+    lines = [*(f"# {line}" for line in heading)]
+    if reasons:
+        lines.append(f"{CHANGED}{json.dumps(list(reasons), ensure_ascii=False)}")
+    lines += [f"format: {schema.format}", "columns:"]
     for name, column in schema.columns.items():
         lines += [f"  # {reason}" for reason in reasons.get(name, [])]
         lines.append(f"  {key_text(name)}: {column_text(column)}")

@@ -124,4 +124,4 @@ pre { border: 1px solid var(--line); overflow-x: auto; padding: .6rem; }
 <p class="small">The pinned schema, changed so that it allows what was seen. <code>saiki schema accept</code> shows the difference and writes it.</p>
 <pre>{{ evidence.proposal }}</pre>{% endif %}
 </body></html>
-"""
+"""  # noqa: E501

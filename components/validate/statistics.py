@@ -6,7 +6,7 @@ A column enters by its kind: categories as strings, booleans as 0 and 1, dates a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components._shared.tables import iter_batches
@@ -57,15 +57,19 @@ def in_memory(manifest: Manifest, kinds: Mapping[str, FeatureKind]) -> Any:
     outputs = [
         generator.extract_output(generator.compact(state)) for generator, state in zip(generators, states, strict=True)
     ]
-    merged = parts.merge(outputs)
-    for dataset in merged.datasets:
+    return in_order(parts.merge(outputs))
+
+
+def in_order(statistics: Any) -> Any:
+    """The same statistics with their columns sorted by name."""
+    for dataset in statistics.datasets:
         by_name = sorted(dataset.features, key=lambda feature: feature.path.step[0])
         del dataset.features[:]
         dataset.features.extend(by_name)
-    return merged
+    return statistics
 
 
-def measured_batches(manifest: Manifest, kinds: Mapping[str, FeatureKind]) -> Iterable[pa.RecordBatch]:
+def measured_batches(manifest: Manifest, kinds: Mapping[str, FeatureKind]) -> Iterator[pa.RecordBatch]:
     """Batches as TFDV takes them: every column a list column, missing values null lists."""
     import pyarrow as pa
 

@@ -105,7 +105,7 @@ def _stand_ins() -> Iterator[None]:
         yield
     finally:
         new = set(sys.modules) - before
-        # Extension modules and what is inside them stay: they know nothing of stand-ins, and can be initialised only once.
+        # Extension modules and what they hold stay: they know no stand-ins, and can be initialised only once.
         built = tuple(name for name in new if str(getattr(sys.modules[name], "__file__", "")).endswith(".so"))
         for name in new:
             ours = isinstance(sys.modules[name], _InertModule) or name.split(".")[0] in _PACKAGES
