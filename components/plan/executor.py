@@ -140,7 +140,7 @@ def plan(
             "code": code_digest(*JUDGE),
         }
     )
-    baseline, pointer = _baseline(models, registry, task.name, judgement, windows)
+    baseline, pointer = _baseline(models, judgement, windows)
     return Plan(
         experiment=experiment,
         judgement=judgement,
@@ -198,22 +198,21 @@ def _whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _baseline(models: Registry, registry: str, task: str, judgement: str, windows: Windows) -> tuple[Baseline, Pointer]:
+def _baseline(models: Registry, judgement: str, windows: Windows) -> tuple[Baseline, Pointer]:
     """What the candidate is judged against: as the registry stands, or as it stood when this was judged before."""
     champion, generation = models.champion()
+    # Settled ones only: a superseded candidate is judged anew, against the champion that was faster.
     attempt = models.attempt(judgement)
-    # A superseded attempt lost to a champion that it was never compared with: judge it anew.
-    replayed = attempt is not None and attempt.result != "superseded"
     pointer = Pointer(
-        task=task,
+        task=models.task,
         generation=generation,
         history=champion.history if champion else 0,
         hold=champion.hold if champion else "",
-        replayed=replayed,
+        replayed=attempt is not None,
     )
-    if attempt is not None and replayed:
+    if attempt is not None:
         return attempt.baseline, pointer
-    previous = _previous(models, registry, task, windows)
+    previous = _previous(models, windows)
     if champion is None:
         return Baseline(previous=previous), pointer
     return Baseline(
@@ -229,11 +228,11 @@ def _reference(models: Registry, champion: Champion) -> ModelRef | None:
     return models.version_ref(champion.reference)
 
 
-def _previous(models: Registry, registry: str, task: str, windows: Windows) -> str:
+def _previous(models: Registry, windows: Windows) -> str:
     """The statistics of the latest attempt as of an earlier moment, losers too."""
     earlier = [attempt for attempt in models.attempts() if attempt.windows.as_of < windows.as_of]
     for attempt in sorted(earlier, key=lambda a: (a.windows.as_of, a.created, a.judgement), reverse=True):
-        uri = storage.join(registry, task, "attempts", attempt.judgement, "statistics.pb")
+        uri = models.attempt_uri(attempt, "statistics.pb")
         if storage.exists(uri):
             return uri
     return ""
