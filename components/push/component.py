@@ -1,0 +1,74 @@
+"""What the Kubeflow UI shows of `push`."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components._shared.image import image_of
+
+
+@dsl.component(base_image=image_of("push"), install_kfp_package=False)
+def push(
+    experiment: str,
+    judgement: str,
+    registry: str,
+    pointer: str,
+    champion: str,
+    reference: str,
+    previous: str,
+    windows: str,
+    model: dsl.Input[dsl.Model],
+    verdict: dsl.Input[dsl.Artifact],
+    facts: dsl.Input[dsl.Artifact],
+    report: dsl.Input[dsl.HTML],
+    statistics: dsl.Input[dsl.Artifact],
+    override: str = "",
+) -> NamedTuple("Pushed", [("result", str), ("version", int)]):
+    """Records the attempt and, if the verdict allows it, writes the version and moves the champion pointer.
+
+    Args:
+        experiment: Digest over data, window, features, trainer, parameters and code.
+        judgement: Digest over the experiment, the gates and the code that judges: names the record.
+        registry: Folder or bucket prefix of models, attempts and champions.
+        pointer: The champion pointer as plan saw it (JSON); if it has moved since, the result is superseded.
+        champion: The version that the candidate was compared with (JSON), or empty.
+        reference: The pinned reference that it was compared with (JSON), or empty.
+        previous: URI of the statistics that drift was measured against, or empty.
+        windows: The windows of the run (JSON).
+        model: The candidate.
+        verdict: The merged verdict.
+        facts: What the report shows, as JSON.
+        report: The run's front page.
+        statistics: Statistics of train, for the drift of later runs.
+        override: A recorded reason to promote in spite of the verdict; empty: refuse what did not pass.
+
+    Returns:
+        result: promoted, rejected, held, superseded or already_champion.
+        version: The version made of the candidate, else the champion's; 0: there is none.
+    """
+    from pathlib import Path
+
+    from components._shared.records import Baseline, ModelRef, Pointer
+    from components._shared.windows import Windows
+    from components.push.executor import push as run
+
+    pushed = run(
+        experiment=experiment,
+        judgement=judgement,
+        registry=registry,
+        pointer=Pointer.from_json(pointer, where="pointer"),
+        baseline=Baseline(
+            champion=ModelRef.from_json(champion, where="champion") if champion else None,
+            reference=ModelRef.from_json(reference, where="reference") if reference else None,
+            previous=previous,
+        ),
+        windows=Windows.from_json(windows, where="windows"),
+        model=Path(model.path),
+        verdict=Path(verdict.path),
+        facts=Path(facts.path),
+        report=Path(report.path),
+        statistics=Path(statistics.path),
+        override=override,
+    )
+    print(f"{pushed.result}: {pushed.reason}")
+    return (pushed.result, pushed.version)

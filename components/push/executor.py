@@ -1,0 +1,216 @@
+"""The one step that changes the world: records the attempt, writes the version, moves the champion pointer.
+
+::
+
+    judged before ───────────────────────────────▶ what was recorded then; nothing is written
+    verdict is not `passed`, no override ────────▶ rejected
+    a rollback holds the champion ───────────────▶ held            (to be judged again after the release)
+    the pointer moved since `plan` ──────────────▶ superseded      (to be judged again, against the new champion)
+    the model is the champion's, byte for byte ──▶ already_champion
+    otherwise ── version ── pointer ─────────────▶ promoted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from components._shared.errors import PreconditionError
+from components._shared.facts import Facts
+from components._shared.model_files import verify_model
+from components._shared.model_info import ModelInfo
+from components._shared.records import Attempt, Baseline, Champion, Lineage, Pointer
+from components._shared.registry import Registry
+from components._shared.verdict import Verdict
+from components._shared.windows import Windows
+
+Result = Literal["promoted", "rejected", "superseded", "held", "already_champion"]
+
+_WHO = "push"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What became of a candidate.
+
+    Attributes:
+        version: The version made of it, else the champion's; 0: there is none.
+        reason: One sentence.
+        replayed: It was judged before: nothing was written.
+    """
+
+    result: Result
+    version: int
+    reason: str
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What `push` was given, checked."""
+
+    experiment: str
+    judgement: str
+    pointer: Pointer
+    baseline: Baseline
+    windows: Windows
+    model: Path
+    info: ModelInfo
+    verdict: Verdict
+    made_from: dict[str, str]
+    files: Mapping[str, Path]
+    override: str
+
+
+def push(
+    *,
+    experiment: str,
+    judgement: str,
+    registry: str,
+    pointer: Pointer,
+    baseline: Baseline,
+    windows: Windows,
+    model: Path,
+    verdict: Path,
+    facts: Path,
+    report: Path,
+    statistics: Path,
+    override: str = "",
+) -> Pushed:
+    """Promotes a candidate if its verdict allows it, and records the attempt in any case.
+
+    Safe to run again after it was killed anywhere: it goes on where it stopped.
+
+    Args:
+        experiment, judgement: Digests from `plan`.
+        registry: Root of the registry.
+        pointer: The champion pointer as `plan` saw it.
+        baseline: What the candidate was judged against.
+        model: Directory of the SavedModel with `model.json`.
+        verdict: File with the merged `Verdict`.
+        facts: File with the report's `Facts`.
+        report: The report as HTML.
+        statistics: Statistics of *train*, for the drift of later runs.
+        override: A reason to promote in spite of the verdict; it is recorded.
+
+    Raises:
+        CorruptError: The model's files are not those that `model.json` describes.
+        RegistryError: The registry is not one, or its pointer cannot be read.
+    """
+    info = verify_model(model)
+    checked = Facts.from_json(facts.read_bytes(), where=str(facts))
+    candidate = _Candidate(
+        experiment=experiment,
+        judgement=judgement,
+        pointer=pointer,
+        baseline=baseline,
+        windows=windows,
+        model=model,
+        info=info,
+        verdict=Verdict.from_json(verdict.read_bytes(), where=str(verdict)),
+        made_from={**info.made_from, "examples": checked.dataset.digest},
+        files={"report.html": report, "evidence.json": facts, "statistics.pb": statistics, "verdict.json": verdict},
+        override=override.strip(),
+    )
+    models = Registry(registry, pointer.task)
+    models.open(create=True)
+    return _recorded_before(models, candidate) or _decide(models, candidate)
+
+
+def _recorded_before(models: Registry, candidate: _Candidate) -> Pushed | None:
+    attempt = models.attempt(candidate.judgement)
+    promotion = models.promotion_of(candidate.judgement)
+    if promotion is not None:
+        if attempt is None:
+            # The run that promoted it was killed before it could say so.
+            return _record(models, candidate, "promoted", promotion.why, promotion.version)
+        return _replay("promoted", promotion.version, promotion.why)
+    if attempt is None or (attempt.result == "rejected" and candidate.override):
+        return None
+    champion, _ = models.champion()
+    return _replay(attempt.result, attempt.version or _number(champion), attempt.reason)
+
+
+def _replay(result: Result, version: int, reason: str) -> Pushed:
+    return Pushed(result=result, version=version, reason=f"already judged: {reason}", replayed=True)
+
+
+def _decide(models: Registry, candidate: _Candidate) -> Pushed:
+    champion, generation = models.champion()
+    passed = candidate.verdict.outcome == "passed"
+    if not passed and not candidate.override:
+        return _record(models, candidate, "rejected", candidate.verdict.summary)
+    if champion is not None and champion.hold:
+        reason = f"the champion is held since a rollback ({champion.hold}): release it (saiki release), then run again"
+        return _record(models, candidate, "held", reason)
+    if generation != candidate.pointer.generation:
+        return _superseded(models, candidate, champion)
+    if champion is not None and models.version_ref(champion.version).digest == candidate.info.digest:
+        reason = f"the candidate is version {champion.version}, the champion, byte for byte"
+        return _record(models, candidate, "already_champion", reason, champion.version)
+    why = candidate.verdict.summary if passed else f"overridden: {candidate.override}"
+    version = models.add_version(
+        candidate.model, _lineage(candidate), {"verdict.json": candidate.files["verdict.json"]}
+    )
+    try:
+        models.promote(version, generation=generation, who=_WHO, why=why, judgement=candidate.judgement)
+    except PreconditionError:
+        return _lost(models, candidate, version)
+    return _record(models, candidate, "promoted", why, version)
+
+
+def _lost(models: Registry, candidate: _Candidate, version: int) -> Pushed:
+    """Somebody moved the pointer at the same moment: another run, or another try of this one."""
+    promotion = models.promotion_of(candidate.judgement)
+    if promotion is not None:
+        return _record(models, candidate, "promoted", promotion.why, promotion.version)
+    return _superseded(models, candidate, models.champion()[0], version)
+
+
+def _superseded(
+    models: Registry, candidate: _Candidate, champion: Champion | None, version: int | None = None
+) -> Pushed:
+    reason = (
+        f"version {_number(champion)} became champion after this run was planned: run again, to be judged against it"
+    )
+    return _record(models, candidate, "superseded", reason, version)
+
+
+def _record(models: Registry, candidate: _Candidate, result: Result, reason: str, version: int | None = None) -> Pushed:
+    attempt = Attempt(
+        experiment=candidate.experiment,
+        judgement=candidate.judgement,
+        task=candidate.pointer.task,
+        outcome=candidate.verdict.outcome,
+        result=result,
+        reason=reason,
+        version=version,
+        baseline=candidate.baseline,
+        windows=candidate.windows,
+        model_digest=candidate.info.digest,
+        made_from=candidate.made_from,
+        created=datetime.now(UTC),
+        overridden=candidate.override if candidate.verdict.outcome != "passed" else "",
+    )
+    recorded = models.record_attempt(attempt, candidate.files)
+    champion, _ = models.champion()
+    return Pushed(result=recorded.result, version=recorded.version or _number(champion), reason=recorded.reason)
+
+
+def _lineage(candidate: _Candidate) -> Lineage:
+    return Lineage(
+        experiment=candidate.experiment,
+        judgement=candidate.judgement,
+        model_digest=candidate.info.digest,
+        made_from=candidate.made_from,
+        code={"train": candidate.info.code},
+        windows=candidate.windows,
+        created=datetime.now(UTC),
+    )
+
+
+def _number(champion: Champion | None) -> int:
+    return 0 if champion is None else champion.version
