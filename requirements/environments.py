@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Sets up what Saiki runs in: one virtual environment for each lock, and the data of the examples.
 
-It needs nothing but a Python and a network. An environment is complete when its marker file is there, which is written last:
-what an interruption left half-made is made again, and what is complete is left alone.
+It needs nothing but a Python and a network. An environment is complete when its marker file is there, which is written
+last: what an interruption left half-made is made again, and what is complete is left alone.
 
 ::
 
@@ -110,8 +110,9 @@ def glibc() -> tuple[int, int]:
         name, version = "", ""
     if name != "glibc" or platform.machine() != "x86_64":
         raise SetUpError(
-            f"this machine is {platform.system()} on {platform.machine()} with {name or 'no glibc'}; TensorFlow Data Validation "
-            "is built for Linux on x86_64 with glibc only. Work on such a machine, or in a container of one."
+            f"this machine is {platform.system()} on {platform.machine()} with {name or 'no glibc'}; "
+            "TensorFlow Data Validation is built for Linux on x86_64 with glibc only. "
+            "Work on such a machine, or in a container of one."
         )
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
@@ -147,7 +148,7 @@ def is_complete(environment: Environment) -> bool:
 
 @contextmanager
 def alone() -> Iterator[int]:
-    """One set-up at a time. The lock passes to the installer too: it holds on while an orphan of a killed set-up still writes."""
+    """One set-up at a time; the installer holds the lock too, so an orphan of a killed set-up still keeps others out."""
     VENVS.mkdir(exist_ok=True)
     descriptor = os.open(VENVS / ".lock", os.O_RDWR | os.O_CREAT)
     try:
@@ -169,8 +170,8 @@ def interpreters() -> list[Interpreter]:
     found = {}
     names = ["python3", *(f"python{major}.{minor}" for major, minor in reversed(PYTHONS))]
     ask = (
-        "import json, sys, sysconfig; print(json.dumps([sys.executable, sys.version_info[:2], sysconfig.get_path('include'),"
-        " sys.implementation.name, sys.prefix != sys.base_prefix, sys._base_executable]))"
+        "import json, sys, sysconfig; print(json.dumps([sys._base_executable, sys.version_info[:2],"
+        " sysconfig.get_path('include'), sys.implementation.name]))"
     )
     for name in names:
         path = shutil.which(name)
@@ -178,10 +179,9 @@ def interpreters() -> list[Interpreter]:
             continue
         answer = subprocess.run([path, "-I", "-c", ask], capture_output=True, text=True, check=False)
         if answer.returncode == 0:
-            executable, version, include, implementation, in_venv, base = json.loads(answer.stdout)
+            base, version, include, implementation = json.loads(answer.stdout)
             if implementation == "cpython":
-                real = base if in_venv else executable
-                found.setdefault(real, Interpreter(real, (version[0], version[1]), include))
+                found.setdefault(base, Interpreter(base, (version[0], version[1]), include))
     return list(found.values())
 
 
@@ -280,20 +280,27 @@ class Installer:
     def ask(self, *arguments: str) -> str | None:
         """What uv answers, or None if it fails."""
         answer = subprocess.run(
-            [self._path, *arguments], capture_output=True, text=True, check=False, env=self._environ, pass_fds=(self._lock,)
+            [self._path, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self._environ,
+            pass_fds=(self._lock,),
         )
         return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def bootstrap(environment: Environment) -> None:
-    """Install uv with pip: in a virtual environment, or with the pip that is there where Debian left `ensurepip` out."""
+    """Install uv with pip: in a virtual environment, or with the pip that is there where `ensurepip` was left out."""
     say("uv, the installer: none on the PATH, installing the pinned one with pip.")
     shutil.rmtree(environment.path, ignore_errors=True)
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     options += ["-r", str(REQUIREMENTS / "bootstrap.txt")]
 
     def has(module: str) -> bool:
-        return subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+        )
 
     if not has("ensurepip") and not has("pip"):
         package = "python{}.{}-venv".format(*sys.version_info[:2])
@@ -332,7 +339,9 @@ def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
         if parser.has_section(section):
             settings.update({key.replace("_", "-"): value for key, value in parser.items(section)})
     prefix = "PIP_"
-    settings.update({k[len(prefix) :].lower().replace("_", "-"): v for k, v in environ.items() if k.startswith(prefix) and v})
+    settings.update(
+        {k[len(prefix) :].lower().replace("_", "-"): v for k, v in environ.items() if k.startswith(prefix) and v}
+    )
     return settings
 
 
@@ -373,7 +382,7 @@ def uv_has_a_configuration(environ: Mapping[str, str]) -> bool:
     """Whether a configuration file of uv names where packages come from."""
     config_home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or "/nonexistent") / ".config")
     own = environ.get("UV_CONFIG_FILE")
-    for path in ([Path(own)] if own else [config_home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]):
+    for path in [Path(own)] if own else [config_home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]:
         try:
             if re.search(r"index|find-links", path.read_text(encoding="utf-8")):
                 return True
@@ -414,7 +423,7 @@ def make(environment: Environment, uv: Installer) -> None:
 
 
 def compile_bytecode(environment: Environment) -> subprocess.Popen[bytes]:
-    """Start to compile all modules, so that the first step need not; some packages hold templates that are no Python."""
+    """Start to compile all modules, so that the first step need not; a template that is no Python fails no set-up."""
     command = [str(environment.python), "-m", "compileall", "-q", "-q", "-j", "0", str(environment.path / "lib")]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -472,7 +481,9 @@ class Watch:
         terminal = sys.stdout.isatty()
         while not finished.wait(1 if terminal else 20):
             there = sum(1 for _ in self._environment.path.glob("lib/python*/site-packages/*.dist-info"))
-            doing = f"{there} of {self._packages} packages installed" if there and self.doing == "fetching" else self.doing
+            doing = (
+                f"{there} of {self._packages} packages installed" if there and self.doing == "fetching" else self.doing
+            )
             line = f"  {self._environment.name}: {doing}, {time.monotonic() - self._started:.0f} s"
             if terminal:
                 sys.stdout.write(f"\r\033[K{line}")
@@ -509,7 +520,8 @@ def install(*, tests: bool) -> None:
         free = shutil.disk_usage(ROOT).free
         if len(missing) > 1 and free < DISK_NEEDED:
             raise SetUpError(
-                f"{free / 1e9:.1f} GB are free on the disk of {ROOT}, the environments need {DISK_NEEDED / 1e9:.0f}: make room."
+                f"{free / 1e9:.1f} GB are free on the disk of {ROOT}, the environments need {DISK_NEEDED / 1e9:.0f}: "
+                "make room."
             )
         say(f"Setting up {len(todo)} of 3 environments; the first time this takes some minutes.")
         uv = Installer.find(lock)
@@ -531,7 +543,16 @@ def fetch(member: str, to: Path) -> None:
         with tempfile.TemporaryDirectory(dir=to.parent) as folder:
             builds = ("--build-constraints", str(REQUIREMENTS / "build.txt"))
             into = ("--python", str(python), "--target", folder)
-            uv.run("pip", "install", "--no-deps", "--require-hashes", *builds, *into, "-r", str(REQUIREMENTS / "examples.txt"))
+            uv.run(
+                "pip",
+                "install",
+                "--no-deps",
+                "--require-hashes",
+                *builds,
+                *into,
+                "-r",
+                str(REQUIREMENTS / "examples.txt"),
+            )
             partial = to.with_name(f"{to.name}.partial")
             shutil.copyfile(Path(folder, member), partial)
             partial.replace(to)
