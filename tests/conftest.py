@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,36 @@ def any_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
             return str(request.getfixturevalue("s3_root"))
         case _:
             return str(tmp_path / "root")
+
+
+@pytest.fixture
+def make_model(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a directory with the files of a model and its `model.json`; the weights are any text."""
+    from components._shared.model_files import model_digest
+    from components._shared.model_info import ModelInfo
+    from components._shared.task import LearningSection, TrainerChoice
+
+    def make(weights: str = "weights", *, made_from: dict[str, str] | None = None) -> Path:
+        folder = tmp_path / f"model-{secrets.token_hex(4)}"
+        for name in ("saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/variables.data"):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{name}: {weights}")
+        info = ModelInfo(
+            digest=model_digest(folder),
+            learning=LearningSection(
+                problem="binary_classification", classes=None, features={"x": "numeric"}, trainer=TrainerChoice()
+            ),
+            inputs={},
+            fit_until=datetime(2013, 6, 1, tzinfo=UTC),
+            base=(0.25,),
+            rows={"train": 10, "tune": 2},
+            made_from=made_from or {},
+        )
+        (folder / "model.json").write_text(info.to_json())
+        return folder
+
+    return make
 
 
 def _aws(url: str) -> dict[str, str]:

@@ -50,9 +50,9 @@ def push(
 
     from components._shared.records import Baseline, ModelRef, Pointer
     from components._shared.windows import Windows
-    from components.push.executor import push as run
+    from components.push.executor import push as execute
 
-    pushed = run(
+    pushed = execute(
         experiment=experiment,
         judgement=judgement,
         registry=registry,
