@@ -201,6 +201,12 @@ class _OpenShard:
             self._waiting, self._waiting_rows = [], 0
 
 
+def save_manifest(manifest: Manifest, data_root: str) -> None:
+    """Keeps a manifest beside its shards, under the digest of its text."""
+    uri = storage.join(data_root, "manifests", f"{manifest.content_digest()}.json")
+    storage.ensure(uri, manifest.to_json().encode())
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HOUR = 3_600_000_000
+_DAY = 24 * _HOUR
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -30,17 +31,17 @@ def local_of(utc: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
     return utc + _offsets(utc, zone(timezone), local=False)
 
 
-def _offsets(moments: NDArray[np.int64], tz: ZoneInfo, *, local: bool) -> NDArray[np.int64]:
-    """The zone's offset at each moment, looked up once for each hour that occurs."""
+def _offsets(moments: NDArray[np.int64], tz: ZoneInfo, *, local: bool, unit: int = _DAY) -> NDArray[np.int64]:
+    """The zone's offset at each moment: looked up by day, then by hour or exactly where the clock changes within it."""
     import numpy as np
 
-    hours, which = np.unique(moments // _HOUR, return_inverse=True)
-    first = np.array([_offset(int(hour) * _HOUR, tz, local) for hour in hours], dtype=np.int64)
-    last = np.array([_offset(int(hour) * _HOUR + _HOUR - 1, tz, local) for hour in hours], dtype=np.int64)
+    units, which = np.unique(moments // unit, return_inverse=True)
+    first = np.array([_offset(int(index) * unit, tz, local) for index in units], dtype=np.int64)
+    last = np.array([_offset(int(index) * unit + unit - 1, tz, local) for index in units], dtype=np.int64)
     offsets = first[which]
-    # A zone may change its clock within an hour (Lord Howe does): look at each of those moments.
-    for index in np.flatnonzero((first != last)[which]):
-        offsets[index] = _offset(int(moments[index]), tz, local)
+    changing = (first != last)[which]
+    if changing.any():
+        offsets[changing] = _offsets(moments[changing], tz, local=local, unit=_HOUR if unit == _DAY else 1)
     return offsets
 
 
