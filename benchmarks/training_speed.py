@@ -48,7 +48,9 @@ def make_csv(source: Path, target: Path, size: int) -> int:
     late = pc.cast(pc.greater(table["arr_delay"], 15), pa.int64())
     table = table.select([*NUMERIC, *CATEGORICAL]).append_column("late", late)
     target.mkdir(parents=True, exist_ok=True)
-    with pcsv.CSVWriter(target / "data.csv", table.schema) as writer:
+    plain = pcsv.WriteOptions(include_header=False, quoting_style="none")
+    with (target / "data.csv").open("wb") as file, pcsv.CSVWriter(file, table.schema, write_options=plain) as writer:
+        file.write((",".join(table.column_names) + "\n").encode())
         for copy in range(size):
             day = pc.add(pc.subtract(table["day"], 1), copy)
             shifted = pc.add(pc.subtract(day, pc.multiply(pc.divide(day, 28), 28)), 1) if copy else table["day"]
