@@ -82,19 +82,30 @@ def strength(sample: Sample, name: str, problem: str) -> float:
     return _auc(_means(bins, codes.astype(float), fit)[judge], codes[judge]) if len(values) == 2 else 0.0
 
 
-def stability(sample: Sample, name: str) -> float:
-    """The population stability index of the last fifth of the time against what came before."""
+def movement(sample: Sample, name: str, days: int) -> tuple[float, float]:
+    """How a column's values in the last days differ from those before.
+
+    Returns:
+        The population stability index, and the share of the last days' rows whose values were all but unknown before.
+    """
     import numpy as np
 
     time = np.asarray(sample.columns[_TIME], dtype=float)
-    bins = _bins(sample.columns[name], _PSI_BINS)
-    late = time >= time.min() + 0.8 * (time.max() - time.min())
-    if late.all() or not late.any():
-        return 0.0
+    late = time >= time.max() - days * 86_400e6
+    if late.all():
+        return 0.0, 0.0
+    before, after = _shares(_bins(sample.columns[name], _PSI_BINS), late)
+    psi = float(np.sum((after - before) * np.log(after / before)))
+    before, after = _shares(_bins(sample.columns[name]), late)
+    return psi, float(after[before < 0.01 * after].sum())
+
+
+def _shares(bins: NDArray[np.int64], late: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    import numpy as np
+
     count = bins.max() + 1
-    before = (np.bincount(bins[~late], minlength=count) + 0.5) / (np.sum(~late) + 0.5 * count)
-    after = (np.bincount(bins[late], minlength=count) + 0.5) / (np.sum(late) + 0.5 * count)
-    return float(np.sum((after - before) * np.log(after / before)))
+    before, after = (np.bincount(bins[part], minlength=count) + 0.5 for part in (~late, late))
+    return before / before.sum(), after / after.sum()
 
 
 def _is_number(column: Any) -> bool:

@@ -168,7 +168,7 @@ def _read_csv(connection: DuckDBPyConnection, path: Path) -> Table:
     import duckdb
 
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as stream:  # type: ignore[operator]
+    with opener(path, "rb") as stream:
         head = stream.read(1 << 20)
     if not head.strip():
         raise DataError("The file is empty", where=str(path), fix="give a file with a header line and rows")
@@ -184,7 +184,8 @@ def _read_csv(connection: DuckDBPyConnection, path: Path) -> Table:
     columns = ", ".join(f"{_text(name or f'_unnamed_{at}')}: 'VARCHAR'" for at, name in enumerate(names))
     source = (
         f"read_csv({_text(str(path))}, auto_detect=false, header=true, columns={{{columns}}}, "
-        f"delim={_text(delimiter)}, quote={_text(quote)}, escape={_text(quote)}, nullstr=[{', '.join(map(_text, options.null_values))}], "
+        f"delim={_text(delimiter)}, quote={_text(quote)}, "
+        f"escape={_text(quote)}, nullstr=[{', '.join(map(_text, options.null_values))}], "
         "store_rejects=true)"
     )
     _load(connection, source)
@@ -427,7 +428,7 @@ def _written_as(table: Table, name: str, distinct: int) -> tuple[str, ...]:
     if distinct < 2:
         return ()
     values = f"SELECT DISTINCT {_quoted(name)}::VARCHAR AS v FROM typed WHERE {_quoted(name)} IS NOT NULL"
-    fits = _WRITTEN_DATES
+    fits: tuple[str, ...] = _WRITTEN_DATES
     for source in (f"{values} LIMIT 50", values):
         counts = ", ".join(f"count(try_strptime(v, '{form}'))" for form in fits)
         present, *parsed = table.query(f"SELECT count(*), {counts} FROM ({source})")[0]

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from textwrap import wrap
 
+import yaml
+
 from components._shared.contract import load_yaml
 from components._shared.gates import METRICS_OF
 from components._shared.task import CsvOptions
@@ -67,7 +69,9 @@ def yaml_text(value: str | float | int | bool | None) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./ +-]*[A-Za-z0-9_]|[A-Za-z_]|\d+[dhw]", value)
-    return value if plain and load_yaml(value) == value else json.dumps(value, ensure_ascii=False)
+    # Other readers of YAML take yes and no for booleans, and dates for dates.
+    same = plain and load_yaml(value) == value and yaml.safe_load(value) == value
+    return value if same else json.dumps(value, ensure_ascii=False)
 
 
 def _plain(text: str) -> str:
@@ -153,7 +157,8 @@ def _rows(proposal: Proposal) -> list[str]:
 def _features(proposal: Proposal, table: Table) -> list[str]:
     lines = _comment(
         "available: when the value is known, relative to the prediction. `before` is used; `after` and `unknown` are "
-        "left out. Check each `before`: a value that is filled in or corrected later makes a model that is good on paper only."
+        "left out. Check each `before`: a value that is filled in or corrected later makes a model that is good on "
+        "paper only."
     )
     lines.append("features:")
     for feature in proposal.features:
@@ -219,7 +224,7 @@ def _gates(proposal: Proposal) -> list[str]:
         lines += [
             "  champion:",
             *_comment(
-                f"In the label's unit: 2 % of its standard deviation, {proposal.label_std:.4g}; 5 % against the reference.",
+                f"In the label's unit: 2 % of its standard deviation ({proposal.label_std:.4g}); the reference: 5 %.",
                 "    ",
             ),
             f"    tolerance: {{rmse: {{worse_by: {step}}}, mae: {{worse_by: {step}}}}}",
