@@ -18,7 +18,7 @@ from components._shared.expressions import check, column_id, near
 from components._shared.gates import MetricGates
 from components._shared.task import FeatureKind, Problem, SplitRule
 from components._shared.windows import zone
-from pipelines.label_strength import Sample, stability, strength, take_sample
+from pipelines.label_strength import Sample, movement, strength, take_sample
 from pipelines.table_profile import ColumnProfile, Table, moment
 
 FEWEST_ROWS = 50
@@ -52,7 +52,6 @@ _SLICE_VALUES = (2, 20)
 _MOST_SLICES = 3
 _FEWEST_DAYS = 15
 _STEADY_PSI = 0.25
-_MOVING_PSI = 1.0
 
 
 class Asker(Protocol):
@@ -120,6 +119,7 @@ class Proposal:
     slices: tuple[str, ...] = ()
     tune: str | float = 0.1
     test: str | float = 0.2
+    test_days: int = 0
     embargo: str = "0d"
     as_of: str = ""
     min_rows: int = 100
@@ -156,10 +156,10 @@ def propose(table: Table, wishes: Wishes, ask: Asker) -> Proposal:
     label = _label(table, wishes, ask)
     proposal = _problem(table, label, wishes, ask)
     _time(table, label, proposal, wishes, ask)
+    _parts(table, proposal)
     _key(table, proposal)
     sample = take_sample(table, label.sql, _moment_sql(table, proposal))
     _features(table, label, proposal, sample, ask)
-    _parts(table, proposal)
     _drift(proposal, sample)
     return proposal
 
@@ -511,11 +511,10 @@ def _feature(
     if suspicion:
         known = ask.confirm(f"{column.name}: {suspicion}. Is its value known before the prediction?")
         return FeatureChoice(column.name, kind, "before" if known else "unknown", suspicion)
-    moves = stability(sample, column.name) if proposal.time else 0.0
-    if moves > _MOVING_PSI:
-        return FeatureChoice(
-            column.name, kind, "unknown", f"drifts away with time (PSI {moves:.1f}): of no use later on"
-        )
+    new = movement(sample, column.name, proposal.test_days)[1] if proposal.time else 0.0
+    if new > 0.5:
+        note = f"it moves with time: {new:.0%} of the test rows have values that were all but unknown before"
+        return FeatureChoice(column.name, kind, "unknown", note)
     notes = [f"{column.missing_share:.0%} missing"] if column.missing_share >= 0.005 else []
     if column.unparsed:
         notes.append(f"{column.unparsed} values are no {column.type}: their rows are set aside")
@@ -551,20 +550,24 @@ def _parts(table: Table, proposal: Proposal) -> None:
         f"SELECT epoch_us(min(m)), epoch_us(max(m)) FROM (SELECT {_moment_sql(table, proposal)} AS m FROM typed)"
     )[0]
     days = (last - first) / 86_400e6
-    test, tune = min(30, max(5, round(0.2 * days))), min(14, max(2, round(0.1 * days)))
-    proposal.test, proposal.tune, proposal.embargo = f"{test}d", f"{tune}d", "1d" if days >= 60 else "0d"
+    daily = table.rows / days
+    test = _days(days, share=0.2, fewest=5, enough=max(30, math.ceil(300 / daily)))
+    tune = _days(days, share=0.1, fewest=2, enough=max(14, math.ceil(150 / daily)))
+    proposal.test_days, proposal.test, proposal.tune = test, f"{test}d", f"{tune}d"
+    proposal.embargo = "1d" if days >= 60 else "0d"
     proposal.notes["split"] = f"the data spans {days:.0f} days"
-    judged = table.query(
-        f"SELECT count(*) FROM (SELECT {_moment_sql(table, proposal)} AS m FROM typed) "
-        f"WHERE m >= make_timestamp({last}::BIGINT) - INTERVAL {test} DAY"
-    )[0][0]
-    proposal.judge_rows = _judge_rows(judged)
+    proposal.judge_rows = _judge_rows(round(daily * test))
     column = table.columns.get(proposal.time)
     end = moment(last)
     if column is not None and column.zoned:
         end = end.astimezone(zone(proposal.timezone))
     if end.replace(tzinfo=UTC) < datetime.now(UTC) - timedelta(days=3):
         proposal.as_of = str(end.date() + timedelta(days=1))
+
+
+def _days(days: float, *, share: float, fewest: int, enough: int) -> int:
+    """A share of the days, but no more than are enough."""
+    return min(enough, max(fewest, round(share * days)))
 
 
 def _judge_rows(test_rows: int) -> int:
@@ -578,7 +581,8 @@ def _drift(proposal: Proposal, sample: Sample) -> None:
     )
     worst = 0.0
     if proposal.time:
-        moving = {f.name: stability(sample, f.name) for f in proposal.features if f.available == "before"}
+        used = [feature.name for feature in proposal.features if feature.available == "before"]
+        moving = {name: movement(sample, name, proposal.test_days)[0] for name in used}
         worst = max(moving.values(), default=0.0)
         named = [f"{name} ({psi:.2f})" for name, psi in moving.items() if psi > _STEADY_PSI]
         if named:
@@ -586,7 +590,8 @@ def _drift(proposal: Proposal, sample: Sample) -> None:
     limit = max(_STEADY_PSI, worst * 1.5, _STEADY_PSI * (noise > 0.1) + 2 * noise * (noise > 0.1))
     if limit > 2:
         proposal.psi = None
-        proposal.notes["psi"] = "too few rows to tell drift from chance: reported, not judged"
+        reason = proposal.notes.get("psi", "too few rows to tell drift from chance")
+        proposal.notes["psi"] = f"{reason}: reported, not judged"
     elif limit > _STEADY_PSI:
         proposal.psi = math.ceil(limit * 20) / 20
         proposal.notes.setdefault("psi", "with few rows or many categories, chance alone makes it large")
