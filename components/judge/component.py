@@ -51,6 +51,7 @@ def judge(
     Returns:
         outcome: passed, failed or cannot_judge.
     """
+    import json
     from pathlib import Path
 
     from components._shared.evidence import DataEvidence, Evaluation
@@ -76,14 +77,16 @@ def judge(
         behaviour=Verdict.from_json(text(behaviour_verdict), where="judge: behaviour_verdict"),
         data_evidence=DataEvidence.from_json(text(data_evidence), where="judge: data_evidence"),
         evaluation=Evaluation.from_json(text(evaluation), where="judge: evaluation"),
-        model=ModelInfo.from_json(Path(model.path, "model.json").read_text(encoding="utf-8"), where="judge: model.json"),
+        model=ModelInfo.from_json(
+            Path(model.path, "model.json").read_text(encoding="utf-8"), where="judge: model.json"
+        ),
         examples=Manifest.from_json(text(examples), where="judge: examples"),
     )
     Path(verdict.path).write_text(judged.verdict.to_json(), encoding="utf-8")
     Path(report.path).write_text(judged.report_html, encoding="utf-8")
     Path(facts.path).write_text(judged.facts.to_json(), encoding="utf-8")
     Path(summary.path).write_text(judged.markdown, encoding="utf-8")
-    Path(metrics.path).write_text("{}", encoding="utf-8")
+    Path(metrics.path).write_text(json.dumps(judged.metrics), encoding="utf-8")
     for name, value in judged.metrics.items():
         metrics.log_metric(name, value)
     verdict.metadata["outcome"] = judged.verdict.outcome

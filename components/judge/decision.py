@@ -12,12 +12,14 @@ from components.judge.report.wording import (
     decimals_of,
     extent,
     interval,
-    listed,
     metric_name,
     number,
     period,
     plural,
+    shorten,
 )
+
+_LONGEST_REASON = 500
 
 DECISION_NAMES: dict[Outcome, str] = {
     "passed": "Accepted",
@@ -47,12 +49,12 @@ def decide(verdicts: tuple[Verdict, ...], evaluation: Evaluation, gates: Evaluat
         case "cannot_judge":
             reason = _why_not(verdicts, "cannot_judge", evaluation, gates)
     clauses = [reason]
-    if evaluation.rows:
+    if evaluation.rows and outcome != "cannot_judge":
         judged = extent(evaluation.rows, evaluation.clusters, gates)
         when = f", {period(evaluation.window, gates.timezone)}" if evaluation.window else ""
         clauses.append(f"judged over {judged}{when}")
-    if remark := constant_remark(evaluation):
-        clauses.append(remark)
+        if remark := constant_remark(evaluation):
+            clauses.append(remark)
     return Verdict(
         subject="candidate",
         outcome=outcome,
@@ -68,18 +70,18 @@ def _why_passed(checks: tuple[Check, ...], evaluation: Evaluation, gates: Evalua
     figures = evaluation.overall.metrics.get(primary)
     if not evaluation.champion or figures is None or figures.difference is None:
         return f"there is no champion yet, and {all_hold}" if not evaluation.champion else all_hold
+    name = metric_name(primary)
     better, amount = _as_gain(primary, figures.difference)
+    word = "better" if better else "worse"
+    if amount.interval is None or min(amount.interval) > 0:
+        within = "" if better else ", which is allowed"
+        return f"{name} is {word} than the champion’s by {_amount(amount)}{within}, and {all_hold}"
     if not amount.value:
-        return f"{metric_name(primary)} equals the champion's, and {all_hold}"
-    direction = "better" if better else "worse"
-    allowed = "" if better else " than the champion's, within what is allowed"
-    words = f"{metric_name(primary)} is {direction}{' than the champion’s' if better else allowed}"
-    return f"{words}{' by ' if better else ' ('}{_amount(amount)}{'' if better else ')'}, and {all_hold}"
+        return f"{name} is the same as the champion’s, and {all_hold}"
+    return f"{name} does not differ clearly from the champion’s ({word} by {_amount(amount)}), and {all_hold}"
 
 
-def _why_not(
-    verdicts: tuple[Verdict, ...], outcome: Outcome, evaluation: Evaluation, gates: EvaluationSection
-) -> str:
+def _why_not(verdicts: tuple[Verdict, ...], outcome: Outcome, evaluation: Evaluation, gates: EvaluationSection) -> str:
     """The first reason of that outcome in full, and how many more there are."""
     found = [check for verdict in verdicts for check in verdict.checks if check.outcome == outcome]
     if not found:
@@ -97,7 +99,8 @@ def _clause_of(check: Check, evaluation: Evaluation, gates: EvaluationSection) -
     figures = evaluation.overall.metrics.get(metric) if metric in METRIC_NAMES else None  # type: ignore[call-overload]
     difference = figures.difference if figures is not None else None
     tolerance = gates.champion.tolerance.get(metric)  # type: ignore[call-overload]
-    if subject != "champion" or check.slice or check.outcome != "failed" or difference is None or tolerance is None:
+    ours = subject == "champion" and metric != "bias" and not check.slice and check.outcome == "failed"
+    if not ours or difference is None or tolerance is None:
         where = f" ({check.slice})" if check.slice and check.slice not in check.reason else ""
         return _clause(check.reason) + where
     better, amount = _as_gain(metric, difference)
@@ -110,7 +113,7 @@ def _clause_of(check: Check, evaluation: Evaluation, gates: EvaluationSection) -
 
 
 def _although(evaluation: Evaluation) -> str:
-    """The metrics in which the candidate is better beyond doubt: a conflict that the reader must see."""
+    """The first metric in which the candidate is better beyond doubt: a conflict that the reader must see."""
     gains = []
     for metric, figures in evaluation.overall.metrics.items():
         if metric == "bias" or figures.difference is None or figures.difference.interval is None:
@@ -118,7 +121,7 @@ def _although(evaluation: Evaluation) -> str:
         better, amount = _as_gain(metric, figures.difference)
         if better and amount.interval is not None and min(amount.interval) > 0:
             gains.append((list(METRIC_NAMES).index(metric), f"{metric_name(metric)} is better by {_amount(amount)}"))
-    return f", although {listed([text for _, text in sorted(gains)][:2])}" if gains else ""
+    return f", although {min(gains)[1]}" if gains else ""
 
 
 def _as_gain(metric: Metric | str, difference: Estimate) -> tuple[bool, Estimate]:
@@ -138,7 +141,7 @@ def _amount(found: Estimate) -> str:
 
 def _clause(sentence: str) -> str:
     """A sentence made a part of another: no full stop, and its first word in lower case unless it is a name."""
-    text = " ".join(sentence.split()).rstrip(".")
+    text = shorten(sentence, _LONGEST_REASON).rstrip(".")
     first = text.split(" ", 1)[0]
     is_word = first[:1].isupper() and first[1:].islower()
     return text[:1].lower() + text[1:] if is_word or first == "A" else text

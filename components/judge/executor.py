@@ -85,6 +85,8 @@ def judge(
         model=model,
         evaluation=evaluation,
     )
+    # The page is made from what is written, so that it can be made again: JSON knows no order of keys.
+    facts = Facts.from_json(facts.to_json())
     return Judgement(
         verdict=facts.verdict,
         facts=facts,
@@ -98,9 +100,7 @@ def _check_that_they_belong_together(
     gates: EvaluationSection, champion: ModelRef | None, evaluation: Evaluation
 ) -> None:
     if gates.problem != evaluation.problem:
-        raise InputError(
-            f"The evaluation is of {evaluation.problem}, the gates are for {gates.problem}", where="judge"
-        )
+        raise InputError(f"The evaluation is of {evaluation.problem}, the gates are for {gates.problem}", where="judge")
     expected = champion.digest if champion is not None else ""
     if evaluation.champion not in ("", expected):
         raise InputError(

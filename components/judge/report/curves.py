@@ -140,9 +140,7 @@ def _panel(
     x = y = _UNIT if square else None
     if diagonal and not square:
         points = [*candidate, *(champion or ())]
-        x = y = plots.Range.around(
-            [v for p in points for v in (p.x, p.y, p.low, p.high) if v is not None], margin=0.04
-        )
+        x = y = plots.Range.around([v for p in points for v in (p.x, p.y, p.low, p.high) if v is not None], margin=0.04)
     elif shape == "bars":
         ends = [p.x + side * plots.half_bar(one.points) for one in series for p in one.points for side in (-1, 1)]
         x = plots.Range(min(ends), max(ends))
@@ -161,7 +159,8 @@ def _panel(
         note=note,
         headings=("model", axes[0], axes[1], *(("95 % interval", "rows") if shape == "dots" else ())),
         rows=tuple(
-            _numbers(role, point, shape) for role, points in (("candidate", candidate), ("champion", champion))
+            _numbers(role, point, shape)
+            for role, points in (("candidate", candidate), ("champion", champion))
             for point in points or ()
         ),
     )
@@ -186,14 +185,16 @@ def _confusion(model: str, curves: Curves) -> Confusion:
     names = [shorten(name, 40) for name in curves.classes] or [str(n) for n in range(len(matrix))]
     if len(matrix) <= _MOST_CLASSES:
         cells = tuple(
-            tuple(_confusion_cell(value, sum(row), i == j) for j, value in enumerate(row)) for i, row in enumerate(matrix)
+            tuple(_confusion_cell(value, sum(row), i == j) for j, value in enumerate(row))
+            for i, row in enumerate(matrix)
         )
         return Confusion(model, tuple(names), cells, ())
     wrong = sorted(
         ((-value, i, j) for i, row in enumerate(matrix) for j, value in enumerate(row) if i != j and value),
     )
     pairs = tuple(
-        (names[i], names[j], count(-value), percent(-value / sum(matrix[i]))) for value, i, j in wrong[:_MOST_CONFUSIONS]
+        (names[i], names[j], count(-value), percent(-value / sum(matrix[i])))
+        for value, i, j in wrong[:_MOST_CONFUSIONS]
     )
     return Confusion(model, tuple(names), (), pairs)
 

@@ -19,6 +19,7 @@ from components.judge.report.wording import (
     interval,
     metric_name,
     number,
+    percent,
     shorten,
     signed,
 )
@@ -144,7 +145,9 @@ def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: floa
         return Markup("")
     sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
     ends = difference.interval or (difference.value, difference.value)
-    gain = Estimate(value=sign * difference.value, interval=(min(sign * end for end in ends), max(sign * end for end in ends)))
+    gain = Estimate(
+        value=sign * difference.value, interval=(min(sign * end for end in ends), max(sign * end for end in ends))
+    )
     assert gain.interval is not None
     reach = 1.12 * max(abs(gain.value), *(abs(end) for end in gain.interval), worse_by or 0.0) or 1.0
     role = tells(metric, difference)
@@ -198,9 +201,15 @@ def _slice_table(
     shown = found[:most]
     metrics = [metric for metric in METRICS_OF[evaluation.problem] if metric in evaluation.overall.metrics]
     whole = evaluation.overall
+    binary = evaluation.problem == "binary_classification"
     axis = _levels_axis([one.metrics[primary] for one in [whole, *shown] if primary in one.metrics], constants=False)
-    rows = [_slice_row(one, primary, metrics, axis, troubles.get(f"{column}={one.value}", [])) for one in shown]
-    first = _slice_row(whole, primary, metrics, axis, [], is_all=True)
+    # The decimals that all rows call for, in every slice: so a column can be read from top to bottom.
+    places = {metric: decimals_of_figures(whole.metrics[metric]) for metric in metrics}
+    rows = [
+        _slice_row(one, primary, places, axis, troubles.get(f"{column}={one.value}", []), binary=binary)
+        for one in shown
+    ]
+    first = _slice_row(whole, primary, places, axis, [], binary=binary, is_all=True)
     return SliceTable(
         column=column,
         metric=capital(metric_name(primary)),
@@ -216,20 +225,21 @@ def _slice_table(
 def _slice_row(
     one: SliceFigures,
     primary: Metric,
-    metrics: Sequence[Metric],
+    places: dict[Metric, int],
     axis: plots.Range,
     troubles: Sequence[str],
     *,
+    binary: bool,
     is_all: bool = False,
 ) -> SliceRow:
     figures = one.metrics.get(primary)
-    decimals = decimals_of_figures(figures) if figures else None
+    decimals = places.get(primary)
     name = "All rows" if is_all else shorten(one.value) if one.value else "(empty)"
     return SliceRow(
         value=name,
         rows=count(one.rows),
         clusters=count(one.clusters),
-        label_mean=number(one.label_mean),
+        label_mean=percent(one.label_mean) if binary else number(one.label_mean),
         candidate=number(figures.candidate.value, decimals) if figures else "–",
         champion=number(figures.champion.value, decimals) if figures and figures.champion else "–",
         difference=signed(figures.difference.value, decimals) if figures and figures.difference else "–",
@@ -239,14 +249,13 @@ def _slice_row(
         if figures
         else Markup(""),
         troubles=tuple(dict.fromkeys(troubles)),
-        cells=tuple(_cell(one.metrics.get(metric)) for metric in metrics),
+        cells=tuple(_cell(one.metrics.get(metric), decimals) for metric, decimals in places.items()),
         is_all=is_all,
     )
 
 
-def _cell(figures: Figures | None) -> str:
+def _cell(figures: Figures | None, decimals: int) -> str:
     if figures is None:
         return "–"
-    decimals = decimals_of_figures(figures)
     text = number(figures.candidate.value, decimals)
     return text if figures.difference is None else f"{text} ({signed(figures.difference.value, decimals)})"

@@ -34,6 +34,7 @@ from components.judge.report.wording import (
 )
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_MOST_OPEN_GATES, _FEW = 20, 4
 _FAILURES_FIRST: tuple[Outcome, ...] = ("failed", "cannot_judge", "passed")
 
 
@@ -63,7 +64,8 @@ def render(facts: Facts) -> str:
         reason=capital(facts.verdict.summary.removeprefix(f"{DECISION_NAMES[facts.verdict.outcome]}: ")),
         problem=PROBLEM_NAMES[facts.evaluation.problem],
         key_facts=key_facts(facts),
-        gates=gate_rows(facts),
+        gates=first_gates(facts),
+        more_gates=gate_rows(facts)[len(first_gates(facts)) :],
         gate_counts=gate_counts(facts),
         metric_rows=metrics.metric_rows(facts),
         slice_tables=metrics.slice_tables(facts),
@@ -104,9 +106,19 @@ def _template() -> jinja2.Template:
 
 
 def gate_rows(facts: Facts) -> list[GateRow]:
-    """Every check of the verdict, failures first."""
-    checks = sorted(facts.verdict.checks, key=lambda check: _FAILURES_FIRST.index(check.outcome))
+    """Every check of the verdict: failures first, and of what passed the many checks of single features last."""
+    checks = sorted(
+        facts.verdict.checks,
+        key=lambda check: (_FAILURES_FIRST.index(check.outcome), check.name.startswith("data."), bool(check.slice)),
+    )
     return [_gate_row(check) for check in checks]
+
+
+def first_gates(facts: Facts) -> list[GateRow]:
+    """The rows of `gate_rows` that are shown at once: what did not pass, and the first of what did."""
+    rows = gate_rows(facts)
+    open_rows = sum(row.outcome != "passed" for row in rows)
+    return rows if len(rows) <= _MOST_OPEN_GATES + _FEW else rows[: max(_MOST_OPEN_GATES, open_rows)]
 
 
 def _gate_row(check: Check) -> GateRow:
@@ -170,9 +182,17 @@ def _compared_with(facts: Facts) -> tuple[str, str, str]:
 def _fair_rows(facts: Facts) -> tuple[str, str, str]:
     evaluation = facts.evaluation
     if not evaluation.left_out:
-        return "Fair to both" if evaluation.champion else "Fair rows", "all test rows", "no model has learnt from their time"
+        return (
+            "Fair to both" if evaluation.champion else "Fair rows",
+            "all test rows",
+            "no model has learnt from their time",
+        )
     since = moment(evaluation.fair_from, facts.windows.timezone)
-    return "Fair to both", f"rows from {since}", f"{plural(evaluation.left_out, 'earlier row')} left out: a model had learnt from that time"
+    return (
+        "Fair to both",
+        f"rows from {since}",
+        f"{plural(evaluation.left_out, 'earlier row')} left out: a model had learnt from that time",
+    )
 
 
 def _constant(evaluation: Evaluation) -> tuple[str, str, str]:
@@ -190,4 +210,8 @@ def _constant(evaluation: Evaluation) -> tuple[str, str, str]:
     lost = [metric_name(metric) for metric in METRICS_OF[evaluation.problem] if known.get(metric) is False]
     if lost:
         return name, "is not beaten everywhere", f"the candidate is no better in {listed(lost)}"
-    return name, "is beaten by the candidate", f"in all {len(known)} metrics" if len(known) > 1 else "in the one metric there is"
+    return (
+        name,
+        "is beaten by the candidate",
+        f"in all {len(known)} metrics" if len(known) > 1 else "in the one metric there is",
+    )

@@ -76,7 +76,14 @@ def _percent(share: float) -> str:
 
 def _strip(height: int, alt: str, parts: Iterable[Markup], role: str = "strip") -> Markup:
     return element(
-        "svg", Markup("").join(parts), class_=role, width="100%", height=height, role="img", aria_label=alt, focusable="false"
+        "svg",
+        Markup("").join(parts),
+        class_=role,
+        width="100%",
+        height=height,
+        role="img",
+        aria_label=alt,
+        focusable="false",
     )
 
 
@@ -132,7 +139,9 @@ def span(start: float, end: float, role: str, alt: str) -> Markup:
     width = max(end - start, 0.006)
     parts = [
         element("line", class_="track", x1="0%", x2="100%", y1=9, y2=9),
-        element("rect", class_=f"span {role}", x=_percent(min(start, 1 - width)), y=3, width=_percent(width), height=12),
+        element(
+            "rect", class_=f"span {role}", x=_percent(min(start, 1 - width)), y=3, width=_percent(width), height=12
+        ),
     ]
     return _strip(18, alt, parts)
 
@@ -206,9 +215,7 @@ def chart(
     parts = [*_axes(x, y, x_title, y_title, whole_x)]
     if diagonal:
         low, high = max(x.low, y.low), min(x.high, y.high)
-        parts.append(
-            element("line", class_="diagonal", x1=_x(x, low), y1=_y(y, low), x2=_x(x, high), y2=_y(y, high))
-        )
+        parts.append(element("line", class_="diagonal", x1=_x(x, low), y1=_y(y, low), x2=_x(x, high), y2=_y(y, high)))
     for one in series:
         parts += _drawn(one, x, y)
     return element(
@@ -258,7 +265,14 @@ def _drawn(one: Series, x: Range, y: Range) -> list[Markup]:
             at = _x(x, point.x)
             if point.low is not None and point.high is not None:
                 parts.append(
-                    element("line", class_=f"whisker thin {one.role}", x1=at, x2=at, y1=_y(y, point.low), y2=_y(y, point.high))
+                    element(
+                        "line",
+                        class_=f"whisker thin {one.role}",
+                        x1=at,
+                        x2=at,
+                        y1=_y(y, point.low),
+                        y2=_y(y, point.high),
+                    )
                 )
             parts.append(element("circle", class_=f"mark {one.role}", cx=at, cy=_y(y, point.y), r=3.2))
     return parts

@@ -34,15 +34,32 @@ PROBLEM_NAMES: dict[str, str] = {
 OUTCOME_NAMES: dict[str, str] = {"passed": "passed", "failed": "failed", "cannot_judge": "cannot judge"}
 
 _SUBJECT_NAMES: dict[str, str] = {
-    "data": "data",
-    "metric": "candidate alone",
+    "data": "",
+    "metric": "",
     "champion": "against the champion",
     "reference": "against the pinned reference",
-    "behaviour": "behaviour of the exported model",
+    "behaviour": "",
+}
+
+_PART_NAMES: dict[str, str] = {
+    "min_rows": "enough rows",
+    "min_days": "enough days",
+    "malformed": "malformed rows",
+    "label_missing": "rows without a label",
+    "duplicates": "duplicate rows",
+    "drift_psi": "drift (PSI)",
+    "skew_psi": "skew (PSI)",
+    "unseen": "unseen values",
+    "schema": "the feature is there",
+    "improve": "improvement",
+    "beats_base_rate": "better than a constant",
+    "score_difference": "reproduced scores",
 }
 
 _LONGEST = 160
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNIFICANT = 4
+_ONE_DIGIT_FROM = 3.5
 
 
 def capital(text: str) -> str:
@@ -62,17 +79,19 @@ def metric_name(metric: str) -> str:
 
 
 def gate_name(name: str) -> str:
-    """A gate's path in words, such as `Log-loss, against the champion`."""
+    """A gate's path in words, such as `Log-loss, against the champion` for `champion.log_loss`."""
     subject, _, rest = name.partition(".")
     if not rest:
         return capital(name.replace("_", " "))
-    subject_name = _SUBJECT_NAMES.get(subject, subject)
-    words = ", ".join(metric_name(part) for part in rest.split("."))
-    return f"{capital(words)}, {subject_name}"
+    words = [_PART_NAMES.get(part, metric_name(part)) for part in reversed(rest.split("."))]
+    return capital(", ".join(word for word in (*words, _SUBJECT_NAMES.get(subject, subject)) if word))
 
 
 def decimals_of(*estimates: Estimate | None) -> int | None:
-    """Decimal places that show two significant digits of the narrowest interval's half width; none without an interval."""
+    """Decimal places that the narrowest interval calls for; none without an interval.
+
+    As the Particle Data Group rounds: two significant digits of the half width, or one if it starts with 3.5 or more.
+    """
     widths = [
         (estimate.interval[1] - estimate.interval[0]) / 2
         for estimate in estimates
@@ -81,7 +100,9 @@ def decimals_of(*estimates: Estimate | None) -> int | None:
     positive = [width for width in widths if width > 0]
     if not positive:
         return None
-    return min(8, max(0, 1 - math.floor(math.log10(min(positive)))))
+    power = math.floor(math.log10(min(positive)))
+    leading = min(positive) / 10.0**power
+    return min(8, max(0, -power + (leading < _ONE_DIGIT_FROM)))
 
 
 def decimals_of_figures(figures: Figures) -> int:
@@ -104,7 +125,8 @@ def number(value: float | None, decimals: int | None = None) -> str:
         if value == 0 or (float(value).is_integer() and abs(value) < 1e15):
             text = f"{value:,.0f}"
         elif abs(value) < 1e-4 or abs(value) >= 1e15:
-            text = f"{value:.3g}"
+            mantissa, _, power = f"{value:.2e}".partition("e")
+            text = f"{mantissa.rstrip('0').rstrip('.')} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
         else:
             places = max(0, _SIGNIFICANT - 1 - math.floor(math.log10(abs(value))))
             text = f"{value:,.{places}f}"

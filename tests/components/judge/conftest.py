@@ -119,14 +119,26 @@ def curves_of(problem: str, *, bend: float) -> Curves:
     if problem == "regression":
         return Curves(
             predicted=tuple(
-                Point(x=20000.0 * n, y=20000.0 * n + 1500 * math.sin(n) * bend, low=20000.0 * n - 4000, high=20000.0 * n + 4000, rows=2701)
+                Point(
+                    x=20000.0 * n,
+                    y=20000.0 * n + 1500 * math.sin(n) * bend,
+                    low=20000.0 * n - 4000,
+                    high=20000.0 * n + 4000,
+                    rows=2701,
+                )
                 for n in range(1, 11)
             ),
             residuals=tuple(Point(x=5000.0 * (n - 20), y=math.exp(-(((n - 20) / 6) ** 2)) / 11) for n in range(41)),
             scores=tuple(Point(x=6000.0 * n, y=point.y) for n, point in enumerate(scores)),
         )
     calibration = tuple(
-        Point(x=0.05 + 0.04 * n, y=0.04 + 0.03 * n / bend, low=0.02 + 0.028 * n / bend, high=0.06 + 0.032 * n / bend, rows=2701)
+        Point(
+            x=0.05 + 0.04 * n,
+            y=0.04 + 0.03 * n / bend,
+            low=0.02 + 0.028 * n / bend,
+            high=0.06 + 0.032 * n / bend,
+            rows=2701,
+        )
         for n in range(10)
     )
     if problem == "multiclass_classification":
@@ -176,7 +188,9 @@ def judging_inputs(
     """Keyword arguments of `judge`."""
     gates = gates_of(problem)
     features = features or _FEATURES
-    found_slices = {"origin": ["EWR", "JFK", "LGA"], "carrier": ["UA", "B6", "EV", "DL", "AA"]} if slices is None else slices
+    found_slices = (
+        {"origin": ["EWR", "JFK", "LGA"], "carrier": ["UA", "B6", "EV", "DL", "AA"]} if slices is None else slices
+    )
     windows = Windows(
         as_of=day(10, 1),
         timezone="America/New_York",
@@ -195,7 +209,16 @@ def judging_inputs(
     )
     ref = ModelRef(version=1, uri="gs://models/flights/versions/1", digest="c1" * 32, fit_until=day(6, 1))
     primary = gates.champion.primary
-    checks = [Check(name=f"metric.{primary}", observed=0.671, interval=(0.659, 0.683), limit="at least 0.6", outcome="passed", reason="It is within its bounds.")]
+    checks = [
+        Check(
+            name=f"metric.{primary}",
+            observed=0.671,
+            interval=(0.659, 0.683),
+            limit="at least 0.6",
+            outcome="passed",
+            reason="It is within its bounds.",
+        )
+    ]
     if champion:
         for metric, tolerance in gates.champion.tolerance.items():
             figures = figures_of(metric, champion=True)
@@ -208,13 +231,31 @@ def judging_inputs(
                     interval=figures.difference.interval,
                     limit=f"worse by at most {tolerance.worse_by}",
                     outcome="failed" if failed else "passed",
-                    reason="The difference is beyond its tolerance." if failed else "The difference is within its tolerance.",
+                    reason="The difference is beyond its tolerance."
+                    if failed
+                    else "The difference is within its tolerance.",
                 )
             )
     if outcome == "cannot_judge":
-        checks.append(Check(name="metric.min_days", observed=3, limit="at least 5", outcome="cannot_judge", reason="Only 3 days are fair to both models, and 5 are needed."))
+        checks.append(
+            Check(
+                name="metric.min_days",
+                observed=3,
+                limit="at least 5",
+                outcome="cannot_judge",
+                reason="Only 3 days are fair to both models, and 5 are needed.",
+            )
+        )
     metric_outcome = next((o for o in ("failed", "cannot_judge") if any(c.outcome == o for c in checks)), "passed")
-    rows = Rows(read=336776, kept=245391, label_pending=412, out_of_population=7204, out_of_window=83755, malformed=11, duplicate=3)
+    rows = Rows(
+        read=336776,
+        kept=245391,
+        label_pending=412,
+        out_of_population=7204,
+        out_of_window=83755,
+        malformed=11,
+        duplicate=3,
+    )
     return {
         "experiment": "e5" * 32,
         "windows": windows,
@@ -262,7 +303,7 @@ def judging_inputs(
                 for column, values in found_slices.items()
                 for n, value in enumerate(values)
             ),
-            constant_beats_both=("log_loss",) if problem == "binary_classification" else (),
+            constant_beats_both=("log_loss", "brier") if problem == "binary_classification" else (),
             curves=curves_of(problem, bend=1.3),
             champion_curves=curves_of(problem, bend=1.1) if champion else None,
         ),

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from components._shared.errors import InputError
+from components._shared.verdict import Check, Verdict
+from components.judge.executor import judge
+
+Inputs = Callable[..., dict[str, Any]]
+
+
+def test_a_rejection_says_what_is_worse_what_is_better_and_on_how_much_it_rests(make_inputs: Inputs) -> None:
+    verdict = judge(**make_inputs()).verdict
+
+    assert verdict.subject == "candidate"
+    assert verdict.outcome == "failed"
+    assert verdict.summary == (
+        "Rejected: log-loss is worse than the champion’s by 0.009 [0.001, 0.017] where 0.005 is allowed, although AUC is "
+        "better by 0.023 [0.010, 0.039]; judged over 27,012 rows on 30 days, 1 – 30 Sep 2013; a constant would beat both "
+        "in log-loss and Brier score."
+    )
+
+
+def test_every_check_of_every_verdict_is_carried_over(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    verdict = judge(**inputs).verdict
+
+    assert verdict.checks == (*inputs["data"].checks, *inputs["metrics"].checks, *inputs["behaviour"].checks)
+
+
+def test_an_acceptance_says_how_much_better(make_inputs: Inputs) -> None:
+    verdict = judge(**make_inputs(outcome="passed")).verdict
+
+    assert verdict.outcome == "passed"
+    assert verdict.summary.startswith(
+        "Accepted: AUC is better than the champion’s by 0.023 [0.010, 0.039], and every gate holds"
+    )
+
+
+def test_a_difference_whose_interval_holds_zero_is_not_called_better(make_inputs: Inputs) -> None:
+    verdict = judge(**make_inputs("regression", outcome="passed")).verdict
+
+    assert "RMSE does not differ clearly from the champion’s (better by 775 [−83, 1,633])" in verdict.summary
+
+
+def test_the_first_candidate_has_nothing_to_be_compared_with(make_inputs: Inputs) -> None:
+    verdict = judge(**make_inputs(champion=False, outcome="passed")).verdict
+
+    assert verdict.summary.startswith("Accepted: there is no champion yet, and every gate holds;")
+    assert "a constant would beat it in log-loss" in verdict.summary
+
+
+def test_what_cannot_be_judged_is_not_passed(make_inputs: Inputs) -> None:
+    verdict = judge(**make_inputs(outcome="cannot_judge")).verdict
+
+    assert verdict.outcome == "cannot_judge"
+    assert verdict.summary == "Cannot be judged: only 3 days are fair to both models, and 5 are needed."
+
+
+def test_rows_that_cannot_be_trusted_reject_whatever_the_metrics_say(make_inputs: Inputs) -> None:
+    inputs = make_inputs(outcome="passed")
+    bad = Check(
+        name="data.malformed", observed=0.2, limit="at most 0.001", outcome="failed", reason="1 of 5 rows is malformed."
+    )
+    worse = bad.model_copy(update={"name": "data.duplicates", "reason": "Keys stand twice."})
+    inputs["data"] = Verdict(subject="data", outcome="failed", checks=(bad, worse), summary="No.")
+    verdict = judge(**inputs).verdict
+
+    assert verdict.outcome == "failed"
+    assert verdict.summary.startswith(
+        "Rejected: 1 of 5 rows is malformed (1 more gate fails), although AUC is better by"
+    )
+
+
+def test_a_verdict_without_checks_speaks_through_its_summary(make_inputs: Inputs) -> None:
+    inputs = make_inputs(outcome="passed")
+    inputs["behaviour"] = Verdict(subject="behaviour", outcome="failed", checks=(), summary="The model did not load.")
+
+    assert judge(**inputs).verdict.summary.startswith("Rejected: the model did not load, although")
+
+
+def test_an_evaluation_against_another_champion_is_refused(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    inputs["champion"] = inputs["champion"].model_copy(update={"digest": "99" * 32})
+
+    with pytest.raises(InputError, match="compares with model c1c1c1c1c1c1, the champion is 999999999999"):
+        judge(**inputs)
+
+
+def test_an_evaluation_of_another_problem_is_refused(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    inputs["evaluation"] = make_inputs("regression")["evaluation"]
+
+    with pytest.raises(InputError, match="evaluation is of regression"):
+        judge(**inputs)
+
+
+def test_scalars_name_model_and_metric(make_inputs: Inputs) -> None:
+    metrics = judge(**make_inputs()).metrics
+
+    assert metrics["gates_failed"] == 1
+    assert metrics["rows"] == 27012
+    assert metrics["candidate_auc"] == 0.671
+    assert metrics["champion_auc"] == 0.648
+    assert metrics["difference_auc"] == 0.023
+    assert metrics["constant_auc"] == 0.5

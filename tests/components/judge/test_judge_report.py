@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from components._shared.evidence import Curves, Estimate, Figures, SliceFigures
+from components._shared.facts import Facts
+from components._shared.verdict import Check, Verdict
+from components.judge.executor import judge
+from components.judge.report.page import render
+
+Inputs = Callable[..., dict[str, Any]]
+PROBLEMS = ("binary_classification", "multiclass_classification", "regression")
+VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every element is closed, in order; collects what the tests ask about."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"{tag} has an attribute twice: {names}"
+        self.tags.append((tag, dict(attrs)))
+        self.text += " "
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("h1", "h2", "h3", "h4"):
+            self.headings.append(f"{self.open[-1]} {data.strip()}")
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def with_evaluation(inputs: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**inputs, "evaluation": inputs["evaluation"].model_copy(update=changes)}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("champion", [True, False])
+@pytest.mark.parametrize("outcome", ["passed", "failed", "cannot_judge"])
+def test_every_state_of_every_problem_gives_a_well_formed_page(
+    make_inputs: Inputs, problem: str, champion: bool, outcome: str
+) -> None:
+    html = judge(**make_inputs(problem, champion=champion, outcome=outcome)).report_html
+    page = Page(html)
+
+    assert len(html.encode()) < 2_000_000
+    assert not any(tag in ("script", "iframe", "object", "link", "img") for tag, _ in page.tags)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {(attributes["href"] or "").removeprefix("#") for tag, attributes in page.tags if tag == "a"}
+    assert targets <= set(ids)
+    assert "None" not in page.words()
+
+
+def test_the_page_loads_nothing(make_inputs: Inputs) -> None:
+    html = judge(**make_inputs()).report_html
+
+    assert not re.search(r"https?:|[\"'(]//|url\(|@import|\ssrc=", html)
+    assert "default-src 'none'" in html
+
+
+def test_the_decision_stands_first_and_headings_follow_in_order(make_inputs: Inputs) -> None:
+    page = Page(judge(**make_inputs()).report_html)
+
+    assert page.headings[0] == "h1 Rejected"
+    assert [heading for heading in page.headings if heading.startswith("h2")] == [
+        "h2 Gates", "h2 Metrics", "h2 Curves", "h2 Data", "h2 Model", "h2 Lineage",
+    ]  # fmt: skip
+    words = page.words()
+    assert (
+        words.index("Log-loss is worse than the champion’s")
+        < words.index("27,012 rows on 30 days")
+        < words.index("Gates Outcome Gate")
+    )
+    for needed in (
+        "mature before 30 Sep 2013, 12:00",
+        "412 rows are too young",
+        "champion, version 1",
+        "beats both models",
+        "all test rows",
+    ):
+        assert needed in words
+
+
+def test_the_same_inputs_give_the_same_bytes(make_inputs: Inputs) -> None:
+    first, second = judge(**make_inputs()), judge(**make_inputs())
+
+    assert first.report_html == second.report_html
+    assert first.facts.to_json() == second.facts.to_json()
+
+
+def test_the_page_is_made_from_the_facts_alone(make_inputs: Inputs) -> None:
+    judged = judge(**make_inputs())
+
+    assert render(Facts.from_json(judged.facts.to_json())) == judged.report_html
+
+
+def test_every_gate_stands_on_the_page_failures_first(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    drift = tuple(
+        Check(
+            name="data.drift_psi",
+            slice=f"feature=x{n}",
+            observed=0.01,
+            limit="at most 0.25",
+            outcome="passed",
+            reason="Hardly moved.",
+        )
+        for n in range(120)
+    )
+    inputs["data"] = Verdict(subject="data", outcome="passed", checks=(*inputs["data"].checks, *drift), summary="Fine.")
+    judged = judge(**inputs)
+    words = Page(judged.report_html).words()
+
+    for check in judged.verdict.checks:
+        assert check.name in words and check.reason in words and (check.slice in words)
+    gates = words[words.index("Gates Outcome Gate") :]
+    assert gates.index("champion.log_loss") < gates.index("metric.auc") < gates.index("feature=x0")
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_every_one_of_200_slices_stands_on_a_small_page(make_inputs: Inputs, problem: str) -> None:
+    names = [f"town {n}" for n in range(200)]
+    html = judge(**make_inputs(problem, slices={"town": names})).report_html
+    words = Page(html).words()
+
+    assert all(f"{name} " in words for name in names)
+    assert "185 smaller slices" in words
+    assert len(html.encode()) < 1_000_000
+
+
+def test_of_thousands_of_slices_features_and_classes_the_page_shows_what_matters_and_says_so(
+    make_inputs: Inputs, make_feature: Callable[..., Any]
+) -> None:
+    inputs = make_inputs("multiclass_classification", slices={"town": [f"town {n}" for n in range(3000)]})
+    features = tuple(make_feature(f"f{n}", "numeric", drift=0.9 if n == 777 else 0.0) for n in range(1000))
+    inputs["data_evidence"] = inputs["data_evidence"].model_copy(update={"features": features})
+    many = tuple(tuple(1 if i == j else int(i == 7 and j == 9) * 5 for j in range(150)) for i in range(150))
+    curves = Curves(confusion=many, classes=tuple(f"class {n}" for n in range(150)))
+    judged = judge(**with_evaluation(inputs, curves=curves))
+    words = Page(judged.report_html).words()
+
+    assert len(judged.report_html.encode()) < 2_000_000
+    assert "2,600 more, smaller slices stand in the facts" in words
+    assert "850 more features, those that moved least, stand in the facts" in words
+    assert "f777" in words
+    assert "class 7 class 9 5 83.3 %" in words
+    assert len(judged.facts.evaluation.slices) == 3000
+    assert len(judged.markdown.encode()) <= 50_000
+
+
+def test_names_and_values_are_text_and_never_markup(make_inputs: Inputs, make_feature: Callable[..., Any]) -> None:
+    evil = "<script>alert('x')</script>\"&amp;<b> | `日本` 🛫"
+    inputs = make_inputs(slices={evil: [evil, ""]}, features={evil: "categorical"})
+    inputs["metrics"] = Verdict(
+        subject="metrics",
+        outcome="failed",
+        checks=(Check(name="metric.auc", slice=f"{evil}={evil}", limit=evil, outcome="failed", reason=evil),),
+        summary=evil,
+    )
+    inputs["data_evidence"] = inputs["data_evidence"].model_copy(update={"proposal": evil, "notices": (evil,)})
+    inputs["model"] = inputs["model"].model_copy(update={"coefficients": {evil: 1.0}, "notices": (evil,)})
+    judged = judge(**inputs)
+    page = Page(judged.report_html)
+
+    assert not any(tag in ("script", "b") for tag, _ in page.tags)
+    assert "<script" not in judged.report_html and "<script" not in judged.markdown
+    assert page.words().count("<script>alert('x')</script>") >= 10
+    assert "日本 🛫" in page.words().replace("`", "")
+
+
+def test_a_name_of_any_length_is_cut(make_inputs: Inputs) -> None:
+    inputs = make_inputs(slices={"column" * 500: ["value" * 5000]}, features={"feature" * 500: "numeric"})
+
+    assert len(judge(**inputs).report_html.encode()) < 200_000
+
+
+def test_slices_and_metrics_without_figures_are_shown_as_empty(make_inputs: Inputs) -> None:
+    inputs = make_inputs(champion=False, outcome="passed")
+    empty = SliceFigures(column="origin", value="EWR", rows=0, clusters=0, label_mean=None, metrics={})
+    nothing = with_evaluation(
+        inputs,
+        rows=0,
+        clusters=0,
+        window=None,
+        overall=empty.model_copy(update={"column": "", "value": ""}),
+        slices=(empty,),
+        constant_beats_both=(),
+        curves=Curves(),
+    )
+    words = Page(judge(**nothing).report_html).words()
+
+    assert "No metric could be computed." in words
+    assert "Judged on no rows" in words
+    assert "EWR" in words
+
+
+def test_a_figure_without_interval_or_constant_is_shown(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    bare = Figures(candidate=Estimate(value=0.6512), champion=Estimate(value=0.6), difference=Estimate(value=0.0512))
+    overall = inputs["evaluation"].overall.model_copy(update={"metrics": {"auc": bare}})
+    words = Page(judge(**with_evaluation(inputs, overall=overall, constant_beats_both=())).report_html).words()
+
+    assert "AUC higher is better 0.651 0.600 – +0.051" in words
+
+
+def test_rows_left_out_to_be_fair_are_told(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    fair = with_evaluation(inputs, left_out=1204, fair_from=inputs["windows"].test.start)
+    words = Page(judge(**fair).report_html).words()
+
+    assert "rows from 1 Sep 2013" in words
+    assert "1,204 earlier rows left out" in words
+
+
+def test_rows_that_are_not_accounted_for_are_told(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    rows = inputs["data_evidence"].rows.model_copy(update={"read": 336_786})
+    inputs["data_evidence"] = inputs["data_evidence"].model_copy(update={"rows": rows})
+
+    assert "10 of the rows read are not accounted for." in Page(judge(**inputs).report_html).words()
+
+
+def test_a_task_without_time_has_no_timeline(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    none = dict.fromkeys(("span", "labelled_until", "train", "tune", "test"))
+    inputs["windows"] = inputs["windows"].model_copy(update={**none, "tune_share": 0.1, "test_share": 0.2})
+    inputs["gates"] = inputs["gates"].model_copy(update={"has_time": False})
+    judged = judge(**with_evaluation(inputs, window=None))
+    words = Page(judged.report_html).words()
+
+    assert "judged over 27,012 rows;" in judged.verdict.summary
+    assert "by a hash of their key" in words
+    assert "From what time" not in words
+
+
+def test_every_plot_says_what_it_shows_and_gives_its_numbers(make_inputs: Inputs) -> None:
+    for problem in PROBLEMS:
+        page = Page(judge(**make_inputs(problem)).report_html)
+        plots = [attributes for tag, attributes in page.tags if tag == "svg"]
+
+        assert plots and all(plot.get("role") == "img" and plot.get("aria-label") for plot in plots)
+        assert sum(a.get("class") == "chart" for a in plots) == page.words().count(
+            "Numbers model"
+        ) + page.words().count("Numbers epoch")
+
+
+def test_text_stands_out_from_its_background_in_both_schemes(make_inputs: Inputs) -> None:
+    html = judge(**make_inputs()).report_html
+    light, dark = (
+        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", html, re.S)[:2]
+    )
+
+    for scheme in (light, dark):
+        for text, background in (
+            ("text", "page"), ("text", "surface"), ("quiet", "page"), ("quiet", "surface"), ("accent", "page"),
+            ("good", "page"), ("good", "good-soft"), ("bad", "page"), ("bad", "bad-soft"),
+            ("unsure", "page"), ("unsure", "unsure-soft"), ("good", "surface"), ("bad", "surface"), ("quiet", "page"),
+        ):  # fmt: skip
+            assert _contrast(scheme[text], scheme[background]) >= 4.5, (text, background)
+
+
+def _contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    bright, dim = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+def test_the_markdown_twin_is_small_and_says_the_decision_first(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    drift = tuple(
+        Check(
+            name="data.drift_psi",
+            slice=f"feature={'x' * 100}{n}",
+            limit="at most 0.25",
+            outcome="failed",
+            reason="long " * 200,
+        )
+        for n in range(500)
+    )
+    inputs["data"] = Verdict(subject="data", outcome="failed", checks=drift, summary="No.")
+    markdown = judge(**inputs).markdown
+
+    assert markdown.startswith("## Rejected: ")
+    assert len(markdown.encode()) <= 50_000
+    assert "stands in the report" in markdown or "stand in the report" in markdown
