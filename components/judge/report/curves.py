@@ -41,7 +41,7 @@ class ConfusionCell:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix, or, of many classes, the pairs that are confused most (`pairs`: true, predicted, rows, share)."""
+    """A confusion matrix, or, of many classes, the pairs confused most (`pairs`: true, predicted, rows, share)."""
 
     model: str
     classes: tuple[str, ...]
@@ -51,13 +51,13 @@ class Confusion:
 
 def panels(facts: Facts) -> list[Panel]:
     """The plots that the problem calls for; those without points are left out."""
-    candidate, champion = facts.evaluation.curves, facts.evaluation.champion_curves
+    candidate, champion = facts.evaluation.curves, facts.evaluation.champion_curves or Curves()
     regression = facts.evaluation.problem == "regression"
     found = [
         _panel(
             "ROC",
             candidate.roc,
-            champion and champion.roc,
+            champion.roc,
             axes=("false positive rate", "true positive rate"),
             note="Nearer to the upper left corner is better; the dashed line is chance."
             + _areas(facts, "auc", " Area under the curve"),
@@ -67,7 +67,7 @@ def panels(facts: Facts) -> list[Panel]:
         _panel(
             "Precision and recall",
             candidate.pr,
-            champion and champion.pr,
+            champion.pr,
             axes=("recall", "precision"),
             note="Nearer to the upper right corner is better." + _areas(facts, "pr_auc", " Area under the curve"),
             square=True,
@@ -75,7 +75,7 @@ def panels(facts: Facts) -> list[Panel]:
         _panel(
             "Calibration",
             candidate.calibration,
-            champion and champion.calibration,
+            champion.calibration,
             axes=("mean score", "observed rate"),
             note="On the dashed line, what is predicted is what happens; below it the model promises too much."
             + _areas(facts, "calibration_error", " Calibration error"),
@@ -85,7 +85,7 @@ def panels(facts: Facts) -> list[Panel]:
         _panel(
             "Predicted and observed",
             candidate.predicted,
-            champion and champion.predicted,
+            champion.predicted,
             axes=("mean predicted value", "mean label"),
             note="On the dashed line, the mean label is what was predicted.",
             shape="dots",
@@ -94,7 +94,7 @@ def panels(facts: Facts) -> list[Panel]:
         _panel(
             "Residuals",
             candidate.residuals,
-            champion and champion.residuals,
+            champion.residuals,
             axes=("label minus prediction", "share of rows"),
             note="Narrow and centred at zero is better.",
             shape="bars",
@@ -102,7 +102,7 @@ def panels(facts: Facts) -> list[Panel]:
         _panel(
             "Predictions" if regression else "Scores",
             candidate.scores,
-            champion and champion.scores,
+            champion.scores,
             axes=("predicted value" if regression else "score", "share of rows"),
             note="How often each score is given.",
             shape="bars",
@@ -122,7 +122,7 @@ def _areas(facts: Facts, metric: Metric, words: str) -> str:
 def _panel(
     title: str,
     candidate: Sequence[Point],
-    champion: Sequence[Point] | None,
+    champion: Sequence[Point],
     *,
     axes: tuple[str, str],
     note: str,
@@ -139,7 +139,7 @@ def _panel(
     ]
     x = y = _UNIT if square else None
     if diagonal and not square:
-        points = [*candidate, *(champion or ())]
+        points = [*candidate, *champion]
         x = y = plots.Range.around([v for p in points for v in (p.x, p.y, p.low, p.high) if v is not None], margin=0.04)
     elif shape == "bars":
         ends = [p.x + side * plots.half_bar(one.points) for one in series for p in one.points for side in (-1, 1)]
@@ -161,7 +161,7 @@ def _panel(
         rows=tuple(
             _numbers(role, point, shape)
             for role, points in (("candidate", candidate), ("champion", champion))
-            for point in points or ()
+            for point in points
         ),
     )
 

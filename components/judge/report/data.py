@@ -89,7 +89,7 @@ def accounting(facts: Facts) -> Accounting:
 
 def parts(facts: Facts) -> list[tuple[str, str, str]]:
     """Name, rows and share of each part that the kept rows were split into."""
-    known = [name for name in ("train", "tune", "test", "recent") if name in facts.data.parts]
+    known: list[str] = [name for name in ("train", "tune", "test", "recent") if name in facts.data.parts]
     known += sorted(set(facts.data.parts) - set(known))
     whole = facts.dataset.rows or sum(facts.data.parts.values()) or 1
     found = [(name, count(facts.data.parts[name]), percent(facts.data.parts[name] / whole)) for name in known]

@@ -38,7 +38,7 @@ class Coefficient:
 
 
 def timeline(facts: Facts) -> list[TimelineRow]:
-    """The parts on one scale of time, embargoes between them, and what is too young to be judged on; empty without time."""
+    """The parts on one scale of time, with the embargoes between them and what is too young; empty without time."""
     windows, zone_name = facts.windows, facts.windows.timezone
     named = [("train", windows.train), ("tune", windows.tune), ("test", windows.test)]
     if windows.labelled_until is not None and windows.labelled_until < windows.as_of:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from components._shared.evidence import Evaluation, Estimate
+from components._shared.evidence import Estimate, Evaluation
 from components._shared.facts import Facts
 from components._shared.gates import METRICS_OF
 from components._shared.verdict import Check, Outcome

@@ -1,8 +1,8 @@
 """Plots as inline SVG, coloured by the page's style sheet so that they follow its light and dark schemes.
 
-Two families. A *strip* has a height in pixels and positions in percent: it fills the cell that it stands in, and neither its lines
-nor its marks are stretched. A *chart* has axes and a fixed coordinate system of about the width of a phone, so that its text is
-readable there and not much larger elsewhere. Every plot carries its message as alternative text.
+Two families. A *strip* has a height in pixels and positions in percent: it fills the cell that it stands in, and its
+lines and marks are not stretched. A *chart* has axes and a fixed coordinate system of about the width of a phone, so that
+its text is readable there and not much larger elsewhere. Every plot carries its message as alternative text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -291,7 +292,7 @@ def _outline(points: Sequence[Point], x: Range, y: Range) -> str:
 
 def half_bar(points: Sequence[Point]) -> float:
     """Half the width of a histogram's bars."""
-    gaps = [after.x - before.x for before, after in zip(points, points[1:], strict=False) if after.x > before.x]
+    gaps = [after.x - before.x for before, after in pairwise(points) if after.x > before.x]
     return min(gaps) / 2 if gaps else 0.5
 
 

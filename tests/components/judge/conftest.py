@@ -1,4 +1,4 @@
-"""Inputs of `judge` as a real run makes them: figures like those of a monthly retraining that ranks better and calibrates worse."""
+"""Inputs of `judge` as a real run makes them: a monthly retraining that ranks better and calibrates worse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from components._shared.evidence import (
     Point,
     SliceFigures,
 )
-from components._shared.gates import METRICS_OF, resolve_gates, GateChoice
+from components._shared.gates import METRICS_OF, GateChoice, resolve_gates
 from components._shared.manifest import Example, Manifest, Rows, Source
 from components._shared.model_info import CurvePoint, ModelInfo, ModelInput
 from components._shared.records import ModelRef
@@ -266,9 +266,28 @@ def judging_inputs(
             subject="data",
             outcome="passed",
             checks=(
-                Check(name="data.malformed", observed=3.3e-5, limit="at most 0.001", outcome="passed", reason="11 of 336,776 rows could not be read."),
-                Check(name="data.duplicates", observed=0.0, limit="at most 0", outcome="passed", reason="No key was seen twice."),
-                Check(name="data.drift_psi", slice="carrier", observed=0.012, limit="at most 0.25", outcome="passed", reason="Its values hardly moved against the previous snapshot."),
+                Check(
+                    name="data.malformed",
+                    observed=3.3e-5,
+                    limit="at most 0.001",
+                    outcome="passed",
+                    reason="11 of 336,776 rows could not be read.",
+                ),
+                Check(
+                    name="data.duplicates",
+                    observed=0.0,
+                    limit="at most 0",
+                    outcome="passed",
+                    reason="No key was seen twice.",
+                ),
+                Check(
+                    name="data.drift_psi",
+                    slice="carrier",
+                    observed=0.012,
+                    limit="at most 0.25",
+                    outcome="passed",
+                    reason="Its values hardly moved against the previous snapshot.",
+                ),
             ),
             summary="The rows can be used.",
         ),
@@ -276,16 +295,40 @@ def judging_inputs(
         "behaviour": Verdict(
             subject="behaviour",
             outcome="passed",
-            checks=(Check(name="behaviour.score_difference", observed=2.4e-7, limit="at most 1e-05", outcome="passed", reason="A fresh process gives the stored scores again."),),
+            checks=(
+                Check(
+                    name="behaviour.score_difference",
+                    observed=2.4e-7,
+                    limit="at most 1e-05",
+                    outcome="passed",
+                    reason="A fresh process gives the stored scores again.",
+                ),
+            ),
             summary="It answers as it did.",
         ),
         "data_evidence": DataEvidence(
             rows=rows,
             parts={"train": 201770, "tune": 13116, "test": 27012, "recent": 412},
-            features=tuple(feature_facts(name, kind, drift=0.012 + 0.05 * n) for n, (name, kind) in enumerate(features.items())),
+            features=tuple(
+                feature_facts(name, kind, drift=0.012 + 0.05 * n) for n, (name, kind) in enumerate(features.items())
+            ),
             label=feature_facts("late", "numeric", drift=0.02),
-            anomalies=(Anomaly(column="dest", kind="unseen values", description="1 value stands outside the pinned domain: LEX (1 row).", severity="notice"),),
-            set_aside=(Example(reason="malformed", source="data/flights.csv.zip", row=120311, detail="dep_time: 'x17' is not an int64"),),
+            anomalies=(
+                Anomaly(
+                    column="dest",
+                    kind="unseen values",
+                    description="1 value stands outside the pinned domain: LEX (1 row).",
+                    severity="notice",
+                ),
+            ),
+            set_aside=(
+                Example(
+                    reason="malformed",
+                    source="data/flights.csv.zip",
+                    row=120311,
+                    detail="dep_time: 'x17' is not an int64",
+                ),
+            ),
             notices=("The source has a column that the schema does not know: minute. It is ignored.",),
             previous="gs://data/attempts/af12/statistics.json",
             proposal="columns:\n  dest: {type: string, domain: [ABQ, LEX]}\n",
@@ -315,14 +358,24 @@ def judging_inputs(
             base=(0.2403,),
             rows={"train": 201770, "tune": 13116},
             metrics={"tune_log_loss": 0.4811},
-            curve=tuple(CurvePoint(epoch=n, train_loss=0.47 + 0.1 / n, tune_loss=0.482 + 0.05 / n + 0.0008 * n, seconds=2.1) for n in range(1, 11)),
+            curve=tuple(
+                CurvePoint(epoch=n, train_loss=0.47 + 0.1 / n, tune_loss=0.482 + 0.05 / n + 0.0008 * n, seconds=2.1)
+                for n in range(1, 11)
+            ),
             made_from={"train": "a1" * 32, "tune": "a2" * 32, "learning": "a3" * 32},
             code="saiki-tensorflow:0123456789abcdef",
         ),
         "examples": Manifest(
             role="examples",
             digest="b7" * 32,
-            columns={"carrier": "string", "distance": "float64", "dep_delay": "float64", "tailnum": "string", "_time": "timestamp", "_key": "string"},
+            columns={
+                "carrier": "string",
+                "distance": "float64",
+                "dep_delay": "float64",
+                "tailnum": "string",
+                "_time": "timestamp",
+                "_key": "string",
+            },
             shards=(),
             count=245803,
             rows=rows,
@@ -330,7 +383,7 @@ def judging_inputs(
             timezone="America/New_York",
             sources=(Source(uri="data/flights.csv.zip", generation="1", size=7331000),),
         ),
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

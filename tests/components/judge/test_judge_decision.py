@@ -18,9 +18,9 @@ def test_a_rejection_says_what_is_worse_what_is_better_and_on_how_much_it_rests(
     assert verdict.subject == "candidate"
     assert verdict.outcome == "failed"
     assert verdict.summary == (
-        "Rejected: log-loss is worse than the champion’s by 0.009 [0.001, 0.017] where 0.005 is allowed, although AUC is "
-        "better by 0.023 [0.010, 0.039]; judged over 27,012 rows on 30 days, 1 – 30 Sep 2013; a constant would beat both "
-        "in log-loss and Brier score."
+        "Rejected: log-loss is worse than the champion’s by 0.009 [0.001, 0.017] where 0.005 is allowed, although "
+        "AUC is better by 0.023 [0.010, 0.039]; judged over 27,012 rows on 30 days, 1 – 30 Sep 2013; "
+        "a constant would beat both in log-loss and Brier score."
     )
 
 
