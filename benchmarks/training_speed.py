@@ -47,6 +47,9 @@ def make_csv(source: Path, target: Path, size: int) -> int:
     table = table.filter(pc.is_valid(table["arr_delay"]))
     late = pc.cast(pc.greater(table["arr_delay"], 15), pa.int64())
     table = table.select([*NUMERIC, *CATEGORICAL]).append_column("late", late)
+    # One decimal, so that a tool which infers types sees a float.
+    delay = pc.cast(pc.cast(table["dep_delay"], pa.float64()), pa.decimal128(9, 1))
+    table = table.set_column(table.schema.get_field_index("dep_delay"), "dep_delay", delay)
     target.mkdir(parents=True, exist_ok=True)
     plain = pcsv.WriteOptions(include_header=False, quoting_style="none")
     with (target / "data.csv").open("wb") as file, pcsv.CSVWriter(file, table.schema, write_options=plain) as writer:
