@@ -148,7 +148,7 @@ def is_complete(environment: Environment) -> bool:
 
 @contextmanager
 def alone() -> Iterator[int]:
-    """One set-up at a time; the installer holds the lock too, so an orphan of a killed set-up still keeps others out."""
+    """One set-up at a time; the installer holds the lock too, so an orphan of a killed set-up keeps others out."""
     VENVS.mkdir(exist_ok=True)
     descriptor = os.open(VENVS / ".lock", os.O_RDWR | os.O_CREAT)
     try:
