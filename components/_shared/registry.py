@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,11 +155,14 @@ class Registry:
         """
         return self._uri("attempts", name, file)
 
-    def record_attempt(self, attempt: Attempt, files: Mapping[str, Path]) -> Attempt:
+    def record_attempt(self, attempt: Attempt, files: Mapping[str, Path], *, move: int | None = None) -> Attempt:
         """Writes an attempt: its files, then the record.
 
         A settled judgement has one record for ever. One that may be judged again, or that is promoted after it was
         rejected, gets a record of its own for each state of the pointer.
+
+        Args:
+            move: Number of the history record that belongs to it; none: the one behind the pointer.
 
         Returns:
             The record that is there now: this one, or an earlier one of the same judgement.
@@ -167,7 +171,8 @@ class Registry:
         earlier = self.attempt(attempt.judgement)
         if attempt.result not in SETTLED or (earlier is not None and earlier.result != attempt.result):
             champion, _ = self.champion()
-            stem = f"{stem}.{attempt.result}-{champion.history if champion else 0}"
+            now = champion.history if champion else 0
+            stem = f"{stem}.{attempt.result}-{now if move is None else move}"
         elif earlier is not None:
             return earlier
         uri = self._uri("attempts", f"{stem}.json")
@@ -454,24 +459,21 @@ class Registry:
 def open_root(root: str, *, create: bool) -> None:
     """Makes sure that a root is a registry; see `Registry.open`."""
     uri = storage.join(root, MARKER)
-    try:
-        text = storage.read(uri)
-    except NotFoundError:
-        if next(storage.list_objects(root), None) is not None:
+    if not storage.exists(uri):
+        # Looked for again, since another run may be making this registry at the same moment.
+        if next(storage.list_objects(root), None) is not None and not storage.exists(uri):
             raise RegistryError(
                 f"This is not a registry: it holds other things and no {MARKER}",
                 where=root,
                 fix="give the root of a registry, or an empty folder or prefix",
-            ) from None
+            )
         if not create:
             raise RegistryError(
                 "There is no registry here", where=root, fix="correct --registry, or run the pipeline, which makes one"
-            ) from None
-        text = RegistryMarker().to_json().encode()
-        try:
-            storage.create(uri, text)
-        except AlreadyExistsError:
-            text = storage.read(uri)
+            )
+        with suppress(AlreadyExistsError):
+            storage.create(uri, RegistryMarker().to_json().encode())
+    text = storage.read(uri)
     try:
         RegistryMarker.from_json(text, where=uri)
     except InputError as cause:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from components._shared.errors import PreconditionError
 from components._shared.facts import Facts
 from components._shared.model_files import verify_model
 from components._shared.model_info import ModelInfo
-from components._shared.records import Attempt, Baseline, Champion, Lineage, Pointer
+from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer
 from components._shared.registry import Registry
 from components._shared.verdict import Verdict
 from components._shared.windows import Windows
@@ -30,6 +31,7 @@ from components._shared.windows import Windows
 Result = Literal["promoted", "rejected", "superseded", "held", "already_champion"]
 
 _WHO = "push"
+_OVERRIDDEN = "overridden: "
 
 
 @dataclass(frozen=True)
@@ -124,18 +126,17 @@ def _recorded_before(models: Registry, candidate: _Candidate) -> Pushed | None:
     attempt = models.attempt(candidate.judgement)
     promotion = models.promotion_of(candidate.judgement)
     if promotion is not None:
-        if attempt is None:
-            # The run that promoted it was killed before it could say so.
-            return _record(models, candidate, "promoted", promotion.why, promotion.version)
-        return _replay("promoted", promotion.version, promotion.why)
+        # Where the run that promoted it was killed before it could say so, this says it now.
+        return _promoted(models, candidate, promotion)
     if attempt is None or (attempt.result == "rejected" and candidate.override):
         return None
     champion, _ = models.champion()
-    return _replay(attempt.result, attempt.version or _number(champion), attempt.reason)
+    return _replay(attempt, champion)
 
 
-def _replay(result: Result, version: int, reason: str) -> Pushed:
-    return Pushed(result=result, version=version, reason=f"already judged: {reason}", replayed=True)
+def _replay(attempt: Attempt, champion: Champion | None) -> Pushed:
+    reason = f"already judged: {attempt.reason}"
+    return Pushed(result=attempt.result, version=attempt.version or _number(champion), reason=reason, replayed=True)
 
 
 def _decide(models: Registry, candidate: _Candidate) -> Pushed:
@@ -151,23 +152,21 @@ def _decide(models: Registry, candidate: _Candidate) -> Pushed:
     if champion is not None and models.version_ref(champion.version).digest == candidate.info.digest:
         reason = f"the candidate is version {champion.version}, the champion, byte for byte"
         return _record(models, candidate, "already_champion", reason, champion.version)
-    why = candidate.verdict.summary if passed else f"overridden: {candidate.override}"
+    why = candidate.verdict.summary if passed else f"{_OVERRIDDEN}{candidate.override}"
     version = models.add_version(
         candidate.model, _lineage(candidate), {"verdict.json": candidate.files["verdict.json"]}
     )
-    try:
+    with suppress(PreconditionError):
         models.promote(version, generation=generation, who=_WHO, why=why, judgement=candidate.judgement)
-    except PreconditionError:
-        return _lost(models, candidate, version)
-    return _record(models, candidate, "promoted", why, version)
-
-
-def _lost(models: Registry, candidate: _Candidate, version: int) -> Pushed:
-    """Somebody moved the pointer at the same moment: another run, or another try of this one."""
     promotion = models.promotion_of(candidate.judgement)
     if promotion is not None:
-        return _record(models, candidate, "promoted", promotion.why, promotion.version)
+        return _promoted(models, candidate, promotion)
+    # Somebody moved the pointer at the same moment. The version stays, for the next try.
     return _superseded(models, candidate, models.champion()[0], version)
+
+
+def _promoted(models: Registry, candidate: _Candidate, promotion: History) -> Pushed:
+    return _record(models, candidate, "promoted", promotion.why, promotion.version, promotion.number)
 
 
 def _superseded(
@@ -179,7 +178,14 @@ def _superseded(
     return _record(models, candidate, "superseded", reason, version)
 
 
-def _record(models: Registry, candidate: _Candidate, result: Result, reason: str, version: int | None = None) -> Pushed:
+def _record(
+    models: Registry,
+    candidate: _Candidate,
+    result: Result,
+    reason: str,
+    version: int | None = None,
+    move: int | None = None,
+) -> Pushed:
     attempt = Attempt(
         experiment=candidate.experiment,
         judgement=candidate.judgement,
@@ -193,11 +199,13 @@ def _record(models: Registry, candidate: _Candidate, result: Result, reason: str
         model_digest=candidate.info.digest,
         made_from=candidate.made_from,
         created=datetime.now(UTC),
-        overridden=candidate.override if candidate.verdict.outcome != "passed" else "",
+        overridden=reason.removeprefix(_OVERRIDDEN) if reason.startswith(_OVERRIDDEN) else "",
     )
-    recorded = models.record_attempt(attempt, candidate.files)
+    recorded = models.record_attempt(attempt, candidate.files, move=move)
     champion, _ = models.champion()
-    return Pushed(result=recorded.result, version=recorded.version or _number(champion), reason=recorded.reason)
+    if recorded is not attempt:
+        return _replay(recorded, champion)
+    return Pushed(result=result, version=version or _number(champion), reason=reason)
 
 
 def _lineage(candidate: _Candidate) -> Lineage:

@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components._shared import storage
+from components._shared.errors import CorruptError, PreconditionError, RegistryError
+from components._shared.evidence import DataEvidence, Evaluation, SliceFigures
+from components._shared.facts import DatasetFacts, Facts
+from components._shared.gates import BehaviourGates, ChampionGates, MetricGates
+from components._shared.manifest import Rows
+from components._shared.model_files import read_model_info
+from components._shared.records import Baseline, Pointer
+from components._shared.registry import Registry
+from components._shared.task import EvaluationSection
+from components._shared.verdict import Outcome, Verdict
+from components._shared.windows import Windows
+from components.push.executor import Pushed, push
+
+WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
+
+
+class Run:
+    """A run up to `push`: its model, its verdict, and the pointer as its `plan` saw it."""
+
+    def __init__(self, registry: str, folder: Path, model: Path, judgement: str, outcome: Outcome) -> None:
+        info = read_model_info(model)
+        verdict = Verdict(subject="candidate", outcome=outcome, checks=(), summary=f"it {outcome}")
+        facts = Facts(
+            experiment="e",
+            verdict=verdict,
+            windows=WINDOWS,
+            learning=info.learning,
+            gates=EvaluationSection(
+                problem="binary_classification", classes=None, slices=(), metric=MetricGates(),
+                champion=ChampionGates(primary="auc"), behaviour=BehaviourGates(), embargo="0d", timezone="UTC",
+                has_time=True,
+            ),
+            dataset=DatasetFacts(digest="d" * 64, columns={}, rows=1),
+            data=DataEvidence(rows=Rows(), parts={}, features=()),
+            model=info,
+            evaluation=Evaluation(
+                engine="vectorised", problem="binary_classification", rows=1, clusters=1,
+                overall=SliceFigures(column="", value="", rows=1, clusters=1, label_mean=None, metrics={}),
+            ),
+        )  # fmt: skip
+        folder.mkdir(exist_ok=True)
+        contents = {"verdict": verdict.to_json(), "facts": facts.to_json(), "report": "<html>", "statistics": "pb"}
+        self.files = {name: folder / f"{judgement}-{name}" for name in contents}
+        for name, text in contents.items():
+            self.files[name].write_text(text)
+        self.registry = registry
+        self.model = model
+        self.judgement = judgement
+        self.plan()
+
+    def plan(self) -> None:
+        models = Registry(self.registry, "flights")
+        champion, generation = models.champion()
+        self.pointer = Pointer(
+            task="flights", generation=generation, history=champion.history if champion else 0,
+            hold=champion.hold if champion else "", replayed=False,
+        )  # fmt: skip
+        self.baseline = Baseline(champion=models.version_ref(champion.version) if champion else None)
+
+    def push(self, override: str = "") -> Pushed:
+        return push(
+            experiment="e", judgement=self.judgement, registry=self.registry, pointer=self.pointer,
+            baseline=self.baseline, windows=WINDOWS, model=self.model, override=override, **self.files,
+        )  # fmt: skip
+
+
+Runs = Callable[..., Run]
+
+
+@pytest.fixture
+def local_root(tmp_path: Path) -> str:
+    return str(tmp_path / "registry")
+
+
+@pytest.fixture
+def make_run(make_model: Callable[..., Path], tmp_path: Path) -> Runs:
+    def make(registry: str, judgement: str, outcome: Outcome = "passed", weights: str = "") -> Run:
+        return Run(registry, tmp_path / "files", make_model(weights or judgement), judgement, outcome)
+
+    return make
+
+
+def content(root: str) -> dict[str, str]:
+    return {info.uri: info.generation for info in storage.list_objects(root)}
+
+
+def test_the_first_model_that_passes_becomes_champion_and_pinned_reference(any_root: str, make_run: Runs) -> None:
+    run = make_run(any_root, "j1")
+    pushed = run.push()
+    assert (pushed.result, pushed.version, pushed.replayed) == ("promoted", 1, False)
+    models = Registry(any_root, "flights")
+    champion, _ = models.champion()
+    assert champion is not None
+    assert (champion.version, champion.reference) == (1, 1)
+    attempt = models.attempt("j1")
+    assert attempt is not None
+    assert (attempt.result, attempt.version, attempt.made_from["examples"]) == ("promoted", 1, "d" * 64)
+    for name in ("report.html", "evidence.json", "statistics.pb", "verdict.json"):
+        assert storage.exists(models.file_of("j1", name))
+    assert storage.exists(storage.join(any_root, "flights/versions/1/verdict.json"))
+
+
+def test_pushing_again_writes_nothing_and_says_what_was_recorded(any_root: str, make_run: Runs) -> None:
+    for judgement, outcome in (("j1", "passed"), ("j2", "failed")):
+        run = make_run(any_root, judgement, outcome)
+        first = run.push()
+        before = content(any_root)
+        for _ in range(2):
+            again = run.push()
+            assert (again.result, again.version, again.replayed) == (first.result, first.version, True)
+            assert again.reason == f"already judged: {first.reason}"
+            run.plan()
+        assert content(any_root) == before
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cannot_judge"])
+def test_a_candidate_that_did_not_pass_leaves_everything_but_a_version(
+    outcome: Outcome, local_root: str, make_run: Runs
+) -> None:
+    assert make_run(local_root, "j1").push().result == "promoted"
+    pushed = make_run(local_root, "j2", outcome).push()
+    assert (pushed.result, pushed.version) == ("rejected", 1)
+    models = Registry(local_root, "flights")
+    assert [version.number for version in models.versions()] == [1]
+    assert storage.read(models.file_of("j2", "report.html")) == b"<html>"
+    attempt = models.attempt("j2")
+    assert attempt is not None
+    assert (attempt.outcome, attempt.reason, attempt.version) == (outcome, f"it {outcome}", None)
+    assert attempt.baseline.champion == models.version_ref(1)
+
+
+def test_an_override_promotes_what_was_rejected_and_is_recorded(local_root: str, make_run: Runs) -> None:
+    run = make_run(local_root, "j1", "failed")
+    assert (run.push().result, run.push().version) == ("rejected", 0)
+    pushed = run.push(override="the slice is broken at the source")
+    assert (pushed.result, pushed.version) == ("promoted", 1)
+    models = Registry(local_root, "flights")
+    assert models.history()[0].why == "overridden: the slice is broken at the source"
+    assert models.tries()["j1.promoted-1"].overridden == "the slice is broken at the source"
+    before = content(local_root)
+    assert (run.push(override="again").result, run.push().result) == ("promoted", "promoted")
+    assert content(local_root) == before
+
+
+def test_another_champion_since_the_plan_supersedes_and_the_run_can_be_judged_again(
+    local_root: str, make_run: Runs
+) -> None:
+    slow = make_run(local_root, "j1")
+    assert make_run(local_root, "j2").push().version == 1
+    for _ in range(2):
+        pushed = slow.push()
+        assert (pushed.result, pushed.version) == ("superseded", 1)
+        assert "version 1 became champion" in pushed.reason
+    models = Registry(local_root, "flights")
+    assert models.attempt("j1") is None
+    assert list(models.tries()) == ["j2", "j1.superseded-1"]
+    slow.plan()
+    assert (slow.push().result, slow.push().version) == ("promoted", 2)
+
+
+def test_a_hold_is_respected_until_it_is_released(local_root: str, make_run: Runs) -> None:
+    for judgement in ("j1", "j2"):
+        make_run(local_root, judgement).push()
+    models = Registry(local_root, "flights")
+    models.rollback(who="me", why="2 is slow")
+    run = make_run(local_root, "j3")
+    for reason in ("", "I insist"):
+        pushed = run.push(override=reason)
+        assert (pushed.result, pushed.version) == ("held", 1)
+        assert "2 is slow" in pushed.reason
+    models.release(who="me", why="fixed")
+    run.plan()
+    assert (run.push().result, run.push().version) == ("promoted", 3)
+
+
+def test_the_champion_itself_is_not_promoted_again(local_root: str, make_run: Runs) -> None:
+    make_run(local_root, "j1", weights="same").push()
+    pushed = make_run(local_root, "j2", weights="same").push()
+    assert (pushed.result, pushed.version) == ("already_champion", 1)
+    assert len(Registry(local_root, "flights").history()) == 1
+
+
+def test_a_changed_model_is_refused_before_anything_is_written(local_root: str, make_run: Runs) -> None:
+    run = make_run(local_root, "j1")
+    (run.model / "variables" / "variables.data").write_text("other weights")
+    with pytest.raises(CorruptError, match="not those that were trained"):
+        run.push()
+    assert content(local_root) == {}
+
+
+def test_an_unreadable_pointer_stops_the_push(local_root: str, make_run: Runs) -> None:
+    run = make_run(local_root, "j1")
+    storage.create(storage.join(local_root, "saiki-registry.json"), b'{"format":"saiki/registry/v1"}')
+    storage.create(storage.join(local_root, "flights/champion.json"), b"{")
+    with pytest.raises(RegistryError, match="champion pointer cannot be read"):
+        run.push()
+
+
+def test_of_two_pushes_at_once_one_wins_and_the_other_is_superseded(any_root: str, make_run: Runs) -> None:
+    for turn in range(2):
+        runs = [make_run(any_root, f"j{turn}{name}") for name in "ab"]
+        results = _at_once(runs)
+        assert sorted(results) == ["promoted", "superseded"]
+        champion, _ = Registry(any_root, "flights").champion()
+        assert champion is not None
+        winner = runs[results.index("promoted")].judgement
+        assert Registry(any_root, "flights").moves()[0].judgement == winner
+
+
+def test_of_two_tries_of_the_same_push_at_once_both_say_promoted(any_root: str, make_run: Runs) -> None:
+    run = make_run(any_root, "j1")
+    assert _at_once([run, run]) == ["promoted", "promoted"]
+    models = Registry(any_root, "flights")
+    assert [version.number for version in models.versions()] == [1]
+    assert [move.judgement for move in models.moves()] == ["j1"]
+    assert list(models.tries()) == ["j1"]
+
+
+def test_losing_at_the_last_moment_is_superseded_and_keeps_the_version_for_the_next_try(
+    local_root: str, make_run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(local_root, "j1").push()
+    slow, fast = make_run(local_root, "j2"), make_run(local_root, "j3")
+    real = Registry.promote
+
+    def late(self: Registry, *args: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        fast.push()
+        return real(self, *args, **more)
+
+    monkeypatch.setattr(Registry, "promote", late)
+    pushed = slow.push()
+    assert (pushed.result, pushed.version) == ("superseded", 2)
+    slow.plan()
+    assert (slow.push().result, slow.push().version) == ("promoted", 2)
+    assert [version.number for version in Registry(local_root, "flights").versions()] == [1, 2, 3]
+
+
+def _at_once(runs: list[Run]) -> list[str]:
+    children = []
+    for run in runs:
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(write, run.push().result.encode())
+            except BaseException:
+                os.write(write, traceback.format_exc().encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        children.append((child, read))
+    results = []
+    for child, read in children:
+        with os.fdopen(read) as stream:
+            results.append(stream.read())
+        os.waitpid(child, 0)
+    return results
+
+
+def _killed_at(run: Run, step: int, override: str) -> bool:
+    """Pushes in a child that is killed (-9) before its write number `step`; whether it came that far."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def counted(write: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **more: Any) -> Any:
+                nonlocal count
+                if count == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                count += 1
+                return write(*args, **more)
+
+            return call
+
+        for name in ("create", "ensure", "replace", "delete"):
+            setattr(storage, name, counted(getattr(storage, name)))
+        try:
+            run.push(override)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def _is_consistent(root: str) -> None:
+    models = Registry(root, "flights")
+    champion, _ = models.champion()
+    versions = {version.number: version for version in models.versions()}
+    if champion is not None:
+        assert champion.version in versions
+        assert models.moves()[0].number == champion.history
+        assert models.moves()[0].version == champion.version
+    judged = [version.lineage.judgement for version in versions.values()]
+    assert len(set(judged)) == len(judged)
+    for version in versions.values():
+        models.version_ref(version.number)
+    for name, attempt in models.tries().items():
+        assert storage.exists(models.file_of(name, "report.html"))
+        if attempt.result == "promoted":
+            assert models.promotion_of(attempt.judgement) is not None
+
+
+@pytest.mark.parametrize("scenario", ["first", "challenger", "rejected", "overridden", "superseded", "held"])
+def test_killed_before_any_write_and_run_again_the_registry_is_as_if_nothing_had_happened(
+    scenario: str, make_run: Runs, tmp_path: Path
+) -> None:
+    steps = 0
+    while True:
+        root = str(tmp_path / f"registry-{steps}")
+        run, override, expected = _scenario(scenario, root, make_run)
+        killed = _killed_at(run, steps, override)
+        _is_consistent(root)
+        pushed = run.push(override)
+        _is_consistent(root)
+        models = Registry(root, "flights")
+        champion, _ = models.champion()
+        assert pushed.result == expected
+        if expected == "promoted":
+            assert champion is not None
+            # The number that was claimed before the kill is the one that is completed.
+            assert champion.version == pushed.version == (1 if scenario in ("first", "overridden") else 2)
+            assert [version.number for version in models.versions()] == list(range(1, pushed.version + 1))
+            assert [move.judgement for move in models.moves()].count("j9") == 1
+        # A record of history that was written before the kill has used up its number.
+        record = {"superseded": "j9.superseded-", "held": "j9.held-", "overridden": "j9.promoted-"}.get(scenario, "j9")
+        assert len([name for name in models.tries() if name.startswith(record)]) == 1
+        before = content(root)
+        assert run.push(override).result == expected
+        assert content(root) == before
+        if not killed:
+            break
+        steps += 1
+    assert steps >= {"first": 13, "challenger": 12, "overridden": 12}.get(scenario, 5)
+
+
+def _scenario(name: str, root: str, make_run: Runs) -> tuple[Run, str, str]:
+    if name == "first":
+        return make_run(root, "j9"), "", "promoted"
+    if name == "overridden":
+        run = make_run(root, "j9", "failed")
+        run.push()
+        return run, "I know better", "promoted"
+    make_run(root, "j1").push()
+    run = make_run(root, "j9", "failed" if name == "rejected" else "passed")
+    if name in ("superseded", "held"):
+        make_run(root, "j2").push()
+    if name == "held":
+        Registry(root, "flights").rollback(who="me", why="slow")
+    return run, "", {"challenger": "promoted"}.get(name, name)
+
+
+def test_pushing_needs_no_more_than_the_conditions_of_storage(local_root: str, make_run: Runs) -> None:
+    """A pointer that moves between reading and writing is never overwritten."""
+    make_run(local_root, "j1").push()
+    models = Registry(local_root, "flights")
+    _, generation = models.champion()
+    make_run(local_root, "j2").push()
+    with pytest.raises(PreconditionError):
+        models.promote(1, generation=generation, who="me", why="late")
