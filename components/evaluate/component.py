@@ -21,7 +21,7 @@ def evaluate(
     summary: dsl.Output[dsl.Markdown],
     eval_result: dsl.Output[dsl.Artifact],
 ):
-    """Judges a candidate's predictions beside the champion's: metrics with intervals, overall and by slice, and a verdict.
+    """Judges a candidate's predictions beside the champion's: metrics with intervals, by slice too, and a verdict.
 
     Args:
         candidate: Predictions of the candidate on the test part.

@@ -76,7 +76,10 @@ def draw(
 def _thresholds(
     label: Floats, score: Floats, weight: Floats
 ) -> tuple[tuple[Point, ...], tuple[float, ...], tuple[Point, ...]]:
-    """ROC, its thresholds (finite: the first point, where nothing is called positive, has a threshold above every score), PR."""
+    """ROC, its thresholds, PR.
+
+    The first point of ROC, where no row is called positive, has a threshold just above every score: KFP takes finite ones only.
+    """
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
@@ -142,6 +145,4 @@ def _histogram(values: Floats, weight: Floats, bounds: tuple[float, float] | Non
     share = np.bincount(bar, weights=weight, minlength=BARS) / weight.sum()
     rows = np.bincount(bar, minlength=BARS)
     width = (high - low) / BARS
-    return tuple(
-        Point(x=rounded(low + (i + 0.5) * width), y=rounded(share[i]), rows=int(rows[i])) for i in range(BARS)
-    )
+    return tuple(Point(x=rounded(low + (i + 0.5) * width), y=rounded(share[i]), rows=int(rows[i])) for i in range(BARS))

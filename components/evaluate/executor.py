@@ -9,7 +9,7 @@ from typing import Literal
 
 from components._shared.errors import DataError, InputError
 from components._shared.evidence import Curves, Evaluation, SliceFigures
-from components._shared.gates import METRICS_OF, Metric
+from components._shared.gates import Metric
 from components._shared.manifest import Manifest
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Verdict
@@ -63,7 +63,8 @@ def evaluate(
         eval_result: Folder for the EvalResults of `tfma`.
 
     Returns:
-        The evidence and the verdict. With too few fair rows the verdict is *cannot judge*, and the evidence says how many.
+        The evidence and the verdict. With too few fair rows the verdict is *cannot judge*, and the evidence
+        says how many there were.
 
     Raises:
         DataError: The predictions cannot be compared.
@@ -88,8 +89,8 @@ def evaluate(
     rows = sound.take(fair(sound, start))
     later = fair_from((candidate, champion, reference), section)
     beside = rows.take(fair(rows, later)) if "reference" in rows.scores else None
+    other_rows = beside is not None and len(beside) < len(rows)
     if "candidate" in rows.scores:
-        other_rows = beside is not None and len(beside) < len(rows)
         overall, slices = _figures(rows, section, candidate.base, later if other_rows else None)
     else:
         overall, slices = figures_of(rows.only(), section.problem, ()), []
@@ -99,7 +100,7 @@ def evaluate(
         overall, slices = replace_figures(
             overall,
             slices,
-            manifests={name: manifest for name, manifest in manifests.items() if name in rows.scores},
+            manifests={name: manifests[name] for name in rows.scores if name != "reference" or not other_rows},
             section=section,
             start=start,
             beam_options=beam_options,

@@ -1,7 +1,7 @@
 """The rows that judge: labelled, the same for every model, and fair to all of them.
 
-A row is fair to a model if its moment is not before the model's `fit_until` plus the embargo: no label of that time, or of
-the time just before, has been used to fit, tune or calibrate it.
+A row is fair to a model if its moment is not before the model's `fit_until` plus the embargo: no label of that time, or
+of the time just before, has been used to fit, tune or calibrate it.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Rows:
     scores: dict[str, Floats]
 
     def __len__(self) -> int:
+        """How many rows there are."""
         return len(self.label)
 
     def take(self, which: npt.NDArray[np.bool_] | Integers) -> Rows:
@@ -106,7 +107,7 @@ def read_rows(manifests: dict[str, Manifest], section: EvaluationSection) -> Row
         The labelled rows.
 
     Raises:
-        DataError: The predictions are not of the same rows, or a label, weight or score is not what the problem asks for.
+        DataError: The predictions are not of the same rows, or a label or weight is not what the problem asks for.
     """
     from components._shared.tables import read_table
 
@@ -223,10 +224,11 @@ def _encoded(column: pa.ChunkedArray) -> tuple[list[object], Integers]:
 
 def _column(column: pa.ChunkedArray) -> Column:
     values, code = _encoded(column)
-    return Column(code, tuple(_text(value) for value in values))
+    return Column(code, tuple(slice_text(value) for value in values))
 
 
-def _text(value: object) -> str:
+def slice_text(value: object) -> str:
+    """How a value of a slice column is written."""
     match value:
         case None:
             return MISSING
@@ -245,7 +247,8 @@ def _numbered(cluster: Integers, clusters: int) -> tuple[int, Integers]:
 
 def _check_weights(rows: Rows) -> None:
     if not (np.isfinite(rows.weight).all() and (rows.weight >= 0).all()):
-        raise DataError("A weight is missing or negative", where="column _weight", fix="correct the task's weight column")
+        fix = "correct the task's weight column"
+        raise DataError("A weight is missing or negative", where="column _weight", fix=fix)
 
 
 def _check_labels(rows: Rows, section: EvaluationSection) -> None:
@@ -263,5 +266,3 @@ def _check_labels(rows: Rows, section: EvaluationSection) -> None:
             where="column _label",
             fix="correct the task's label",
         )
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
@@ -77,20 +78,21 @@ def judge(evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> V
     )
 
 
-def number(value: float) -> str:
-    """A figure in a sentence: three decimals, or two significant digits where that would be less."""
-    if value == 0:
-        return "0"
+def number(value: float, decimals: int | None = None) -> str:
+    """A figure in a sentence, with a true minus sign.
+
+    Args:
+        value: The figure.
+        decimals: How many; by default four significant digits, without zeros at the end.
+    """
     size = abs(value)
-    text = f"{size:.2g}" if size < 0.01 else f"{size:.3f}" if size < 100 else f"{size:,.4g}"
-    if "e" in text and size >= 100:
-        text = f"{size:,.0f}"
-    return f"−{text}" if value < 0 else text
+    text = f"{size:.4g}" if decimals is None else f"{size:,.{decimals}f}"
+    return f"−{text}" if value < 0 and text.strip("0.,") else text
 
 
 def estimate(found: Estimate) -> str:
     """A figure and its interval in a sentence."""
-    return f"{number(found.value)}{_interval(found.interval)}"
+    return _with_interval(found.value, found.interval)
 
 
 def cluster_word(section: EvaluationSection, count: int) -> str:
@@ -99,8 +101,13 @@ def cluster_word(section: EvaluationSection, count: int) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _interval(pair: tuple[float, float] | None) -> str:
-    return "" if pair is None else f" [{number(pair[0])}, {number(pair[1])}]"
+def _with_interval(value: float, pair: tuple[float, float] | None) -> str:
+    """All with as many decimals as show two significant digits of the interval's width, and at least three below 10."""
+    width = 0.0 if pair is None else pair[1] - pair[0]
+    if pair is None or width <= 0:
+        return number(value)
+    decimals = min(9, max(3 if abs(value) < 10 else 0, 1 - math.floor(math.log10(width))))
+    return f"{number(value, decimals)} [{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
 
 
 def _enough(evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> list[Check]:
@@ -127,7 +134,7 @@ def _enough(evaluation: Evaluation, section: EvaluationSection, notes: Notes) ->
                 observed=evaluation.clusters,
                 limit=f"at least {gates.min_days:,}",
                 outcome="passed" if evaluation.clusters >= gates.min_days else "cannot_judge",
-                reason=f"The rows lie in {cluster_word(section, evaluation.clusters)}; at least {gates.min_days:,} are needed.",
+                reason=f"The rows lie in {cluster_word(section, evaluation.clusters)}; {gates.min_days:,} are needed.",
             )
         )
     if broken := notes.broken.get("candidate", 0):
@@ -234,10 +241,8 @@ def _worst_slice(rule: WorstSlice, slices: tuple[SliceFigures, ...]) -> list[Che
     ]
 
 
-def _beside(
-    other: str, evaluation: Evaluation, section: EvaluationSection, notes: Notes
-) -> list[Check]:
-    """Checks of the candidate beside the champion, or beside the pinned reference; none where there is no such model."""
+def _beside(other: str, evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> list[Check]:
+    """Checks of the candidate beside the champion, or beside the pinned reference; none if there is no such model."""
     gates = section.champion
     present = evaluation.champion if other == "champion" else evaluation.reference
     if not present:
@@ -249,7 +254,7 @@ def _beside(
                 observed=broken,
                 limit="none",
                 outcome="cannot_judge",
-                reason=f"{_rows(broken)} have a score of the {other} that is not a finite number: nothing to compare with.",
+                reason=f"{_rows(broken)} have a score of the {other} that is not a finite number.",
             )
         ]
     if other == "reference" and gates.reference and notes.reference_rows is not None:
@@ -282,8 +287,8 @@ def _enough_for_reference(section: EvaluationSection, notes: Notes) -> Check | N
         limit=f"at least {gates.min_rows:,}",
         outcome="cannot_judge",
         reason=(
-            f"Only {_rows(rows)} in {cluster_word(section, clusters)} are later than the labels that the pinned reference has "
-            f"used; at least {gates.min_rows:,} rows and {gates.min_days:,} days are needed. Pin an older version."
+            f"Only {_rows(rows)} in {cluster_word(section, clusters)} are later than the labels that the pinned reference "
+            f"has used; {gates.min_rows:,} rows and {gates.min_days:,} days are needed. Pin an older version."
         ),
     )
 
@@ -360,7 +365,7 @@ def _bias_growth(candidate: Estimate, other: Estimate, difference: Estimate) -> 
         return Estimate(value=value)
     half = (difference.interval[1] - difference.interval[0]) / 2
     if candidate.value * other.value < 0:
-        # The signs differ: |candidate| - |other| moves with the sum of the two, whose spread the difference does not show.
+        # |candidate| - |other| then moves with the sum of the two, whose spread the difference does not show.
         widths = [(pair[1] - pair[0]) / 2 for pair in (candidate.interval, other.interval) if pair is not None]
         half = max(half, sum(widths))
     return Estimate(value=value, interval=(value - half, value + half))
@@ -377,9 +382,9 @@ def _compared(metric: Metric, found: Figures, other: str) -> str:
         return f"{name} is the same as the {whose}"
     pair = worse.interval
     if worse.value > 0:
-        return f"{name} is worse than the {whose} by {number(worse.value)}{_interval(pair)}"
+        return f"{name} is worse than the {whose} by {_with_interval(worse.value, pair)}"
     turned = None if pair is None else (-pair[1], -pair[0])
-    return f"{name} is better than the {whose} by {number(-worse.value)}{_interval(turned)}"
+    return f"{name} is better than the {whose} by {_with_interval(-worse.value, turned)}"
 
 
 def _undefined(name: str, metric: Metric, limit: str) -> Check:
@@ -454,7 +459,8 @@ def _against_champion(evaluation: Evaluation) -> str:
         found = evaluation.overall.metrics.get(metric)
         if found is None or found.champion is None or found.difference is None:
             continue
-        figures = f"{_name(metric)} {number(found.candidate.value)} against {number(found.champion.value)}"
+        decimals = 3 if abs(found.candidate.value) < 10 else 1
+        figures = f"{_name(metric)} {number(found.candidate.value, decimals)} against {number(found.champion.value, decimals)}"
         growth = _worsening(metric, found, "champion")
         if growth is None or growth.value == 0 or (growth.interval and growth.interval[0] <= 0 <= growth.interval[1]):
             unclear.append(_name(metric))

@@ -1,16 +1,16 @@
 """95 % intervals from a paired, studentised bootstrap over clusters.
 
-Rows of a cluster (a day) are not independent, so whole clusters are resampled, the same ones for candidate, champion and
-their difference. A test of thirty days has thirty clusters, and there the usual percentile interval is too narrow: two equal
-procedures are called different in 6 to 8 % of trials (13 % with ten days). What is used instead, with `u_g` the sum of the
-rows' influences in cluster g of G, and `h_g` the cluster's share of the weight:
+Rows of a cluster (a day) are not independent, so whole clusters are resampled, the same ones for candidate, champion
+and their difference. A test of thirty days has thirty clusters, and there the usual percentile interval is too narrow:
+two equal procedures are called different in 6 to 8 % of trials (13 % with ten days). What is used instead, with `u_g` the
+sum of the rows' influences in cluster g of G, and `h_g` the cluster's share of the weight:
 
 * standard error, the cluster jackknife: `s² = (G - 1)/G · Σ (u_g / (1 - h_g))²`
   (MacKinnon, Nielsen & Webb, Fast and reliable jackknife and bootstrap methods for cluster-robust inference, 2023);
 * in each of 2,000 resamples that draw cluster g `w_g` times, `t* = Σ w_g u_g / s*`, with
   `s*² = G/(G - 1) · (Σ w_g u_g² - (Σ w_g u_g)² / G)`;
-* `q`: the 95 % quantile of `|t*|` (the symmetric bootstrap-t interval: Hall, On symmetric bootstrap confidence intervals,
-  1988), or Student's with G - 1 degrees of freedom where that is larger;
+* `q`: the 95 % quantile of `|t*|` (the symmetric bootstrap-t interval: Hall, On symmetric bootstrap confidence
+  intervals, 1988), or Student's with G - 1 degrees of freedom where that is larger;
 * the interval is `value ± q · s`, cut to the values that the metric can take.
 
 `benchmarks/statistics_simulation.py` prints how often two equal procedures are called different by it.

@@ -1,9 +1,9 @@
 """Metrics of weighted predictions, exact, each with the influence of every row.
 
-The influence of a row is its weight times the derivative of the metric to that weight (an infinitesimal jackknife value:
-Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982, chapter 6). Influences add up to zero, and their sums by
-cluster are all that `intervals.py` needs: one pass over the rows, whatever the number of resamples. For the area under the
-ROC curve they are the placement values of DeLong (1988), which Obuchowski (1997) sums by cluster.
+The influence of a row is its weight times the derivative of the metric to that weight (an infinitesimal jackknife
+value: Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982, chapter 6). Influences add up to zero, and
+their sums by cluster are all that `intervals.py` needs: one pass over the rows, whatever the number of resamples. For the
+area under the ROC curve they are the placement values of DeLong (1988), which Obuchowski (1997) sums by cluster.
 
 Labels are 0/1, class indices or values; scores are probabilities or values; weights are positive.
 """
@@ -46,8 +46,8 @@ def measure(problem: Problem, label: Floats, score: Floats, weight: Floats) -> d
         weight: Per row, positive.
 
     Returns:
-        Metric → value and influences. Left out: ranking metrics where there is one class, R² where the label does not vary,
-        everything where there are no rows.
+        Metric → value and influences. Left out: ranking metrics where there is one class, R² where the label does not
+        vary, everything where there are no rows.
     """
     if not len(label):
         return {}
@@ -103,7 +103,7 @@ def _binary(label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measur
 
 
 def _ranking(label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measured]:
-    """Area under the ROC curve, and average precision (scikit-learn's definition: no interpolation; ties are one threshold)."""
+    """Area under the ROC curve, and average precision as scikit-learn defines it (ties are one threshold)."""
     order = np.argsort(-score, kind="stable")
     group = _tie_groups(score[order])
     positive = (label * weight)[order]

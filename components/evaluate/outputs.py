@@ -80,7 +80,9 @@ def scalars_of(evaluation: Evaluation) -> dict[str, float]:
 def page(evaluation: Evaluation, verdict: Verdict) -> str:
     """A small self-contained page: the verdict, the gates, the figures."""
     metrics = [metric for metric in METRICS_OF[evaluation.problem] if metric in evaluation.overall.metrics]
-    extent = f"{evaluation.rows:,} rows in {evaluation.clusters:,} clusters judged; {evaluation.left_out:,} were left out."
+    extent = (
+        f"{evaluation.rows:,} rows in {evaluation.clusters:,} clusters judged, {evaluation.left_out:,} were left out."
+    )
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>Evaluation</title><style>{_STYLE}</style>",
@@ -102,7 +104,10 @@ def page(evaluation: Evaluation, verdict: Verdict) -> str:
         found = [one for one in evaluation.slices if one.column == column]
         parts.append(f"<h2>By {html.escape(column)}: candidate (champion)</h2>")
         parts.append(
-            _table([column, "rows", *[NAMES[metric] for metric in metrics]], [_slice_row(one, metrics) for one in found])
+            _table(
+                [column, "rows", *[NAMES[metric] for metric in metrics]],
+                [_slice_row(one, metrics) for one in found],
+            )
         )
     return "\n".join(parts)
 
@@ -129,9 +134,7 @@ def _or_empty(found: Estimate | None) -> str:
 def _table(head: list[str], rows: list[list[str]], *, words: bool = False) -> str:
     kind = " class=text" if words else ""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    body = "".join("<tr>" + "".join(f"<td{kind}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<div><table><tr>{top}</tr>{body}</table></div>"
 
 
