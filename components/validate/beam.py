@@ -11,7 +11,7 @@ from components._shared import storage
 from components._shared.errors import InputError
 from components._shared.manifest import Manifest
 from components.validate.quantiles import FineQuantiles
-from components.validate.statistics import BARS, TOP, in_order, measured_batches
+from components.validate.statistics import generators, in_order, measured_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,9 +37,7 @@ def with_beam(manifest: Manifest, kinds: Mapping[str, FeatureKind], flags: str) 
     import tensorflow_data_validation as tfdv
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
-    measured = tfdv.StatsOptions(
-        generators=[_generator()], num_histogram_buckets=BARS, use_sketch_based_topk_uniques=True, **TOP
-    )
+    options = tfdv.StatsOptions(add_default_generators=False, generators=generators(_fine_quantiles()))
     # Workers share nothing with this process but the store where the shards lie: the result comes back through it.
     data_root = manifest.shards[0].uri.rsplit("/", 2)[0]
     uri = storage.join(data_root, "scratch", f"statistics-{secrets.token_hex(8)}.pb")
@@ -51,7 +49,7 @@ def with_beam(manifest: Manifest, kinds: Mapping[str, FeatureKind], flags: str) 
             | "shards" >> beam.Create(shards)
             | "spread" >> beam.Reshuffle()
             | "read" >> beam.FlatMap(_read, kinds=dict(kinds))
-            | "measure" >> tfdv.GenerateStatistics(measured)
+            | "measure" >> tfdv.GenerateStatistics(options)
             | "write" >> beam.Map(_write, uri=uri)
         )
     try:
@@ -85,7 +83,7 @@ def _write(statistics: Any, uri: str) -> None:
     storage.ensure(uri, statistics.SerializeToString(deterministic=True))
 
 
-def _generator() -> Any:
+def _fine_quantiles() -> Any:
     from tensorflow_data_validation.statistics.generators.stats_generator import CombinerStatsGenerator
 
     class Generator(FineQuantiles, CombinerStatsGenerator):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from components._shared.evidence import Anomaly, FeatureDrift
 from components._shared.gates import DataGates
@@ -88,8 +88,13 @@ def unseen_checks(unseen: Mapping[str, Mapping[str, float]], gates: DataGates) -
     return checks
 
 
-def anomaly_checks(anomalies: Iterable[Anomaly]) -> list[Check]:
-    """One check for each error (values outside a domain have their own gate), or one that says that there is none."""
+def anomaly_checks(anomalies: Iterable[Anomaly], with_domain: Container[str]) -> list[Check]:
+    """One check for each error, or one that says that there is none.
+
+    Args:
+        anomalies: All of them.
+        with_domain: Columns whose values outside the pinned domain have their own gate.
+    """
     failed = [
         Check(
             name="data.anomalies",
@@ -99,7 +104,7 @@ def anomaly_checks(anomalies: Iterable[Anomaly]) -> list[Check]:
             reason=f"'{anomaly.column}': {anomaly.description}" if anomaly.column else anomaly.description,
         )
         for anomaly in anomalies
-        if anomaly.severity == "error" and anomaly.kind != UNSEEN
+        if anomaly.severity == "error" and not (anomaly.kind == UNSEEN and anomaly.column in with_domain)
     ]
     return failed or [
         Check(

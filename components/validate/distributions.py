@@ -46,7 +46,7 @@ class Distribution:
         distinct: Of categories.
         bounds, cumulative: Numbers: what share of the values lies at or below each bound.
         histogram: Numbers: (low, high, share) of bins of equal width.
-        categories: Value → share of the values, the most frequent first, a thousand at most.
+        categories: Value → share of the values, the most frequent first, ten thousand at most.
     """
 
     name: str
@@ -200,9 +200,8 @@ def _share_at_or_below(side: Distribution, at: np.ndarray) -> np.ndarray:
     bounds, cumulative = np.asarray(side.bounds), np.asarray(side.cumulative)
     above = np.searchsorted(bounds, at, side="right")
     low, high = np.clip(above - 1, 0, None), np.clip(above, None, len(bounds) - 1)
-    width = bounds[high] - bounds[low]
-    part = np.divide(at - bounds[low], width, out=np.zeros(len(at)), where=width > 0)
-    part = np.nan_to_num(part, nan=1.0)
+    with np.errstate(all="ignore"):
+        part = np.nan_to_num((at - bounds[low]) / (bounds[high] - bounds[low]), nan=1.0, posinf=1.0, neginf=0.0)
     between = cumulative[low] + part * (cumulative[high] - cumulative[low])
     return np.where(above == 0, 0.0, np.where(above == len(bounds), 1.0, between))
 

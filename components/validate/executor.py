@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -100,7 +101,7 @@ def validate(
         [
             *checks.row_checks(examples.rows, {"train": train.count}, gates),
             *(checks.missing_feature(name) for name in gone),
-            *checks.anomaly_checks(anomalies),
+            *checks.anomaly_checks(anomalies, unseen),
             *checks.unseen_checks(unseen, gates),
             *checks.moved_checks(
                 "data.drift_psi",
@@ -197,8 +198,8 @@ def _unseen(
         known = frozenset(column.domain)
         for rows, found in seen.items():
             if name in found and found[name].values:
-                inside = sum(share for value, share in found[name].categories.items() if value in known)
-                result.setdefault(name, {})[rows] = max(0.0, min(1.0, 1 - inside))
+                outside = (share for value, share in found[name].categories.items() if value not in known)
+                result.setdefault(name, {})[rows] = min(1.0, sum(outside))
     return result
 
 
@@ -268,11 +269,11 @@ def _facts(
         rows=found.rows,
         missing=found.missing,
         distinct=found.distinct,
-        mean=found.mean,
-        std=found.std,
-        min=found.min,
-        median=found.median,
-        max=found.max,
+        mean=_finite(found.mean),
+        std=_finite(found.std),
+        min=_finite(found.min),
+        median=_finite(found.median),
+        max=_finite(found.max),
         bins=_bins(found, kind, learning),
         unseen=unseen.get("train"),
         drift=drifted[0] if drifted else None,
@@ -290,7 +291,7 @@ def _bins(found: Distribution, kind: FeatureKind, learning: LearningSection) -> 
         true = found.mean or 0.0
         return (Bin(label="false", share=1 - true), Bin(label="true", share=true))
     return tuple(
-        Bin(label=f"{_number(low, kind)} – {_number(high, kind)}", share=share, low=low, high=high)
+        Bin(label=f"{_number(low, kind)} – {_number(high, kind)}", share=share, low=_finite(low), high=_finite(high))
         for low, high, share in found.histogram
     )
 
@@ -305,6 +306,11 @@ def _category_bins(found: Distribution, learning: LearningSection) -> tuple[Bin,
     if len(shares) > _MOST_BINS:
         bins.append(Bin(label=f"({len(shares) - len(shown)} others)", share=max(0.0, rest)))
     return tuple(bins)
+
+
+def _finite(value: float | None) -> float | None:
+    """Infinite figures are left out: JSON has none."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _number(value: float, kind: FeatureKind) -> str:

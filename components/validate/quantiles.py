@@ -1,6 +1,6 @@
 """A statistics generator for TFDV that keeps fine quantiles of numbers, for PSI and KS to be read off.
 
-TFDV's own quantile histograms spread the weight of a value that fills several quantiles, and fine ones are slow: 0.1 s a
+TFDV's own quantile histograms spread the weight of a value that fills several quantiles, and fine ones take 0.1 s a
 column for a hundred quantiles. Here each bound comes with the weight of the values at or below it.
 """
 

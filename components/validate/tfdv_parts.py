@@ -39,11 +39,13 @@ class Parts(NamedTuple):
     sketch: Any
 
 
-@cache
 def load() -> Parts:
-    """The parts; a process that has imported the whole of TFDV before uses that."""
-    if _PACKAGES[0] in sys.modules:
-        return _import()
+    """The parts; in a process that has imported the whole of TFDV, those of it."""
+    return _import() if _PACKAGES[0] in sys.modules else _alone()
+
+
+@cache
+def _alone() -> Parts:
     with _stand_ins():
         return _import()
 
