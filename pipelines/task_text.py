@@ -216,7 +216,7 @@ def _gates(proposal: Proposal) -> list[str]:
     lines += [
         "  metric:",
         f"    min_rows: {proposal.judge_rows}  # fewer rows to judge on: no verdict",
-        *_comment(f"Once you know what is good enough: limits: {{{metrics[0]}: {_example(metrics[0])}}}", "    "),
+        *_comment(f"Once you know what is good enough: limits: {{{metrics[0]}: {_example(proposal)}}}", "    "),
         *_comment(f"Metrics: {', '.join(metrics)}", "    "),
     ]
     if proposal.label_std:
@@ -233,8 +233,8 @@ def _gates(proposal: Proposal) -> list[str]:
     return lines
 
 
-def _example(metric: str) -> str:
-    return "{max: 1.5}" if metric == "rmse" else "{min: 0.65}"
+def _example(proposal: Proposal) -> str:
+    return f"{{max: {_round(0.9 * proposal.label_std)}}}" if proposal.label_std else "{min: 0.65}"
 
 
 def _round(value: float) -> str:
