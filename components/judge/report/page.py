@@ -152,7 +152,7 @@ def key_facts(facts: Facts) -> list[tuple[str, str, str]]:
     judged = extent(evaluation.rows, evaluation.clusters, facts.gates) if evaluation.rows else "no rows"
     when = period(evaluation.window, zone_name) if evaluation.window else "the test part, split by hash of the key"
     return [
-        ("Judged on", judged, when),
+        ("Rows to judge on" if facts.verdict.outcome == "cannot_judge" else "Judged on", judged, when),
         _labels(facts),
         _compared_with(facts),
         _fair_rows(facts),

@@ -1,8 +1,8 @@
 """Plots as inline SVG, coloured by the page's style sheet so that they follow its light and dark schemes.
 
 Two families. A *strip* has a height in pixels and positions in percent: it fills the cell that it stands in, and its
-lines and marks are not stretched. A *chart* has axes and a fixed coordinate system of about the width of a phone, so that
-its text is readable there and not much larger elsewhere. Every plot carries its message as alternative text.
+lines and marks are not stretched. A *chart* has axes and a fixed coordinate system of about the width of a phone, so
+that its text is readable there and not much larger elsewhere. Every plot says in words what it shows.
 """
 
 from __future__ import annotations

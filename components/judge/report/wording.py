@@ -174,12 +174,12 @@ def percent(share: float | None) -> str:
         return "–"
     value = 100 * share
     if value == 0 or value == 100:
-        return f"{value:.0f} %"
+        return f"{value:.0f}\u00a0%"
     if abs(value) < 0.01:
-        return "< 0.01 %"
+        return "<\u00a00.01\u00a0%"
     if 99.95 <= value < 100:
-        return f"{math.floor(value * 100) / 100:.2f} %"
-    return f"{value:.2f} %" if abs(value) < 0.1 else f"{value:.1f} %"
+        return f"{math.floor(value * 100) / 100:.2f}\u00a0%"
+    return f"{value:.2f}\u00a0%" if abs(value) < 0.1 else f"{value:.1f}\u00a0%"
 
 
 def moment(when: datetime | None, timezone: str) -> str:

@@ -39,7 +39,7 @@ def test_the_interval_says_how_many_decimals_mean_something(
 
 
 def test_small_shares_are_not_rounded_to_nothing_nor_large_ones_to_all() -> None:
-    assert [percent(share) for share in (0.0, 3e-5, 0.0004, 0.1332, 0.99999, 1.0)] == [
+    assert [percent(share).replace("\u00a0", " ") for share in (0.0, 3e-5, 0.0004, 0.1332, 0.99999, 1.0)] == [
         "0 %", "< 0.01 %", "0.04 %", "13.3 %", "99.99 %", "100 %",
     ]  # fmt: skip
 
