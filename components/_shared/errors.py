@@ -12,6 +12,7 @@
     │   ├── AlreadyExistsError (FileExistsError)
     │   ├── PreconditionError            compare-and-swap lost: somebody else was first
     │   └── CorruptError                 the bytes are not those that were promised
+    ├── ModelError (RuntimeError)        a model does not load, or does not answer as it must: exit code 2
     └── RegistryError (ValueError)       a registry that is not one, an unreadable pointer: exit code 2
 
 Each carries *what* is wrong, *where* (file, row, field, step) and what to *do* about it.
@@ -78,6 +79,10 @@ class PreconditionError(StorageError):
 
 class CorruptError(StorageError):
     """The bytes are not those that were promised."""
+
+
+class ModelError(SaikiError, RuntimeError):
+    """A model does not load, or does not answer as it must."""
 
 
 class RegistryError(SaikiError, ValueError):

@@ -1,0 +1,46 @@
+"""What the Kubeflow UI shows of `predict`."""
+
+from typing import Optional
+
+from kfp import dsl
+
+from components._shared.image import image_of
+
+
+@dsl.component(base_image=image_of("predict"), install_kfp_package=False)
+def predict(
+    examples: dsl.Input[dsl.Dataset],
+    data_root: str,
+    gates: str,
+    predictions: dsl.Output[dsl.Dataset],
+    model: Optional[dsl.Input[dsl.Model]] = None,
+    registered: str = "",
+):
+    """Scores rows with a model. With neither a model nor a registered version the predictions are empty.
+
+    Args:
+        examples: Manifest of the rows.
+        data_root: Where the predictions' rows are kept.
+        gates: Evaluation section of the task, JSON: its slices' columns are carried along.
+        predictions: Manifest of the predictions.
+        model: A trained model.
+        registered: A version in the registry, JSON; empty: there is none.
+    """
+    from pathlib import Path
+
+    from components._shared.manifest import Manifest
+    from components._shared.records import ModelRef
+    from components._shared.task import EvaluationSection
+    from components.predict import executor
+
+    made = executor.predict(
+        examples=Manifest.from_json(Path(examples.path).read_text(encoding="utf-8")),
+        data_root=data_root,
+        gates=EvaluationSection.from_json(gates),
+        model=Path(model.path) if model is not None else None,
+        registered=ModelRef.from_json(registered) if registered else None,
+    )
+    Path(predictions.path).write_text(made.to_json(), encoding="utf-8")
+    predictions.metadata["digest"] = made.digest
+    predictions.metadata["rows"] = made.count
+    predictions.metadata["model"] = made.model or ""

@@ -1,0 +1,162 @@
+"""Scores rows with a model: one table that evaluation, comparison and drift all read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components._shared.digests import manifest_digest
+from components._shared.errors import DataError, ModelError, TaskError
+from components._shared.manifest import Manifest, Shard
+from components._shared.model_files import registered_model, verify_model
+from components._shared.model_info import ModelInfo
+from components._shared.model_inputs import check_features, input_columns, score_columns
+from components._shared.records import ModelRef
+from components._shared.saved_model import SavedModel
+from components._shared.tables import ShardWriter, arrow_schema, iter_batches, save_manifest
+from components._shared.task import RESERVED_PREFIX, ColumnType, EvaluationSection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+BATCH_ROWS = 32_768
+
+
+def predict(
+    *,
+    examples: Manifest,
+    data_root: str,
+    gates: EvaluationSection,
+    model: Path | None = None,
+    registered: ModelRef | None = None,
+) -> Manifest:
+    """Scores every row, in the order of the rows.
+
+    Args:
+        examples: The rows.
+        data_root: Where the predictions' shards go.
+        gates: Names the problem, its classes, and the slices whose columns the predictions carry.
+        model: Directory of a model.
+        registered: A version in the registry, in its place; neither of them: the predictions are empty.
+
+    Raises:
+        CorruptError, NotFoundError: The model is not the one that was trained, or is gone.
+        ModelError: The model does not load, does not answer, or answers with something else than scores.
+        DataError: The rows lack a feature, or a score is not a finite number.
+    """
+    kept = _kept(examples, gates)
+    columns: dict[str, ColumnType] = {**kept, **dict.fromkeys(score_columns(gates), "float64")}
+    if model is not None:
+        place = nullcontext(model)
+    elif registered is not None:
+        place = registered_model(registered)
+    else:
+        return _manifest(examples, data_root, columns, (), None)
+    with place as folder:
+        info = verify_model(folder)
+        check_features(info.learning.features, examples.columns, where=f"{examples.role} rows")
+        shards = _score(examples, data_root, columns, list(kept), folder, info)
+    return _manifest(examples, data_root, columns, shards, info)
+
+
+def score_batch(model: SavedModel, info: ModelInfo, batch: pa.RecordBatch) -> NDArray[Any]:
+    """The scores of some rows, [rows, outputs].
+
+    Raises:
+        ModelError: The model does not answer, or answers with another shape.
+    """
+    import numpy as np
+
+    values = input_columns(batch, info.learning.features.items())
+    scores = model.answer({info.inputs[name].name: column for name, column in values.items()}).get("score")
+    if scores is None or scores.ndim != 2 or scores.shape != (batch.num_rows, len(info.learning.classes or (1,))):
+        shape = "nothing" if scores is None else f"an array of shape {list(scores.shape)}"
+        raise ModelError(
+            f"The model answers 'score' with {shape} for {batch.num_rows} rows",
+            fix="binary classification and regression answer [rows, 1], multiclass [rows, classes]",
+        )
+    return scores.astype(np.float64)
+
+
+def _score(
+    examples: Manifest,
+    data_root: str,
+    columns: Mapping[str, ColumnType],
+    kept: Sequence[str],
+    folder: Path,
+    info: ModelInfo,
+) -> tuple[Shard, ...]:
+    import pyarrow as pa
+
+    scores = [name for name in columns if name not in kept]
+    read = list(dict.fromkeys([*kept, *info.learning.features]))
+    with SavedModel(folder) as model, ShardWriter(data_root, columns) as writer:
+        for batch in iter_batches(examples, read, BATCH_ROWS):
+            found = score_batch(model, info, batch)
+            if found.shape[1] != len(scores):
+                raise ModelError(
+                    f"The model answers {found.shape[1]} scores for a row, the task has {len(scores)} of them",
+                    where=f"model {info.digest}",
+                    fix="its classes are not those of the task: roll back, or start a task of another name",
+                )
+            _check_finite(batch, found)
+            arrays = [batch.column(batch.schema.get_field_index(name)) for name in kept]
+            arrays += [pa.array(found[:, number]) for number in range(len(scores))]
+            writer.write(pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(columns)))
+        return writer.close()
+
+
+def _check_finite(batch: pa.RecordBatch, scores: NDArray[Any]) -> None:
+    import numpy as np
+
+    wrong = ~np.isfinite(scores).all(axis=1)
+    if wrong.any():
+        key = batch.column(batch.schema.get_field_index("_key"))[int(wrong.argmax())].as_py()
+        raise DataError(
+            f"The model's score is not a finite number for {int(wrong.sum())} rows, first the one with _key {key}",
+            where="predict",
+            fix="look at that row's features for extreme values, or at how the trainer treats missing ones",
+        )
+
+
+def _kept(examples: Manifest, gates: EvaluationSection) -> dict[str, ColumnType]:
+    """The columns that predictions take over from the rows: Saiki's own, and the slices'."""
+    for name in gates.slices:
+        if name not in examples.columns:
+            raise DataError(f"The rows have no column for the slice '{name}'", where=f"{examples.role} rows")
+    for name in set(score_columns(gates)) & set(gates.slices):
+        raise TaskError(
+            f"A slice column is called '{name}', as the model's output is",
+            where="slices",
+            fix="give it another name with a derived column",
+        )
+    own = [name for name in examples.columns if name.startswith(RESERVED_PREFIX)]
+    return {name: examples.columns[name] for name in dict.fromkeys([*own, *gates.slices])}
+
+
+def _manifest(
+    examples: Manifest,
+    data_root: str,
+    columns: dict[str, ColumnType],
+    shards: tuple[Shard, ...],
+    info: ModelInfo | None,
+) -> Manifest:
+    made_from = {"examples": examples.digest, **({} if info is None else {"model": info.digest})}
+    predictions = Manifest(
+        role="predictions",
+        digest=manifest_digest(columns, shards),
+        columns=columns,
+        shards=shards,
+        count=sum(shard.stop - shard.start for shard in shards),
+        window=examples.window,
+        timezone=examples.timezone,
+        made_from=made_from,
+        model="" if info is None else info.digest,
+        fit_until=None if info is None else info.fit_until,
+        base=() if info is None else info.base,
+    )
+    save_manifest(predictions, data_root)
+    return predictions

@@ -1,0 +1,41 @@
+"""What the Kubeflow UI shows of `smoke_test`."""
+
+from kfp import dsl
+
+from components._shared.image import image_of
+
+
+@dsl.component(base_image=image_of("smoke_test"), install_kfp_package=False)
+def smoke_test(
+    model: dsl.Input[dsl.Model],
+    predictions: dsl.Input[dsl.Dataset],
+    examples: dsl.Input[dsl.Dataset],
+    gates: str,
+    verdict: dsl.Output[dsl.Artifact],
+    summary: dsl.Output[dsl.Markdown],
+):
+    """Loads the model in a fresh process, as a server would, asks it raw rows, and compares with the stored predictions.
+
+    Args:
+        model: The model.
+        predictions: Manifest of what it predicted.
+        examples: Manifest of the rows that it predicted.
+        gates: Evaluation section of the task, JSON: it holds the largest difference of a score.
+        verdict: The verdict on the behaviour, JSON.
+        summary: The verdict as Markdown.
+    """
+    from pathlib import Path
+
+    from components._shared.manifest import Manifest
+    from components._shared.task import EvaluationSection
+    from components.smoke_test import executor
+
+    found = executor.smoke_test(
+        model=Path(model.path),
+        predictions=Manifest.from_json(Path(predictions.path).read_text(encoding="utf-8")),
+        examples=Manifest.from_json(Path(examples.path).read_text(encoding="utf-8")),
+        gates=EvaluationSection.from_json(gates),
+    )
+    Path(verdict.path).write_text(found.to_json(), encoding="utf-8")
+    Path(summary.path).write_text(found.to_markdown(), encoding="utf-8")
+    verdict.metadata["outcome"] = found.outcome

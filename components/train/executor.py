@@ -1,0 +1,224 @@
+"""Trains a model: finds the trainer, gives it the rows, and writes what it made with `model.json` beside it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from components._shared import storage
+from components._shared.contract import digest_of
+from components._shared.errors import DataError, ModelError, SaikiError, TrainerError
+from components._shared.image import image_of
+from components._shared.manifest import Manifest
+from components._shared.model_files import MODEL_JSON, model_digest
+from components._shared.model_info import ModelInfo
+from components._shared.model_inputs import check_features, model_inputs
+from components._shared.saved_model import read_signature
+from components._shared.task import LearningSection
+from components.train.checkpoints import Checkpoints
+from components.train.job import LabelledRows, LabelStatistics, TrainedModel, TrainingJob
+
+TRAINERS = {
+    "constant": "components.train.trainers.constant:train",
+    "linear": "components.train.trainers.linear:train",
+    "mlp": "components.train.trainers.mlp:train",
+}
+
+Trainer = Callable[[TrainingJob], TrainedModel]
+
+
+def train(
+    *, train: Manifest, tune: Manifest, learning: LearningSection, model_dir: Path, checkpoints: str = ""
+) -> ModelInfo:
+    """Trains a model.
+
+    Args:
+        train: Rows to fit on.
+        tune: Rows to stop early and calibrate on; may be empty.
+        learning: Problem, features, trainer.
+        model_dir: Where the model goes; it is there whole or not at all.
+        checkpoints: Root of checkpoints; empty: none.
+
+    Raises:
+        TrainerError: The trainer is unknown, raises, diverges, or writes a model that does not honour the contract.
+        DataError: There are no labelled rows, labels of one class only, or a feature without a fitting column.
+    """
+    trainer = find_trainer(learning.trainer.name)
+    for part in (train, tune):
+        check_features(learning.features, part.columns, where=f"{part.role} rows")
+    inputs = model_inputs(learning.features)
+    parts = {part.role: LabelledRows(part, dict(learning.features), inputs) for part in (train, tune)}
+    labels = label_statistics(train, learning)
+    tune_rows = label_statistics(tune, learning).rows if tune.count else 0
+    made_from = {"train": train.digest, "tune": tune.digest, "learning": learning.content_digest()}
+    code = image_of("train")
+    folder = storage.join(checkpoints, digest_of([made_from, code])) if checkpoints else ""
+
+    model_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".model-", dir=model_dir.parent) as scratch:
+        job = TrainingJob(
+            problem=learning.problem,
+            classes=learning.classes,
+            features=dict(learning.features),
+            inputs=inputs,
+            parameters=dict(learning.trainer.parameters),
+            seed=learning.trainer.seed,
+            budget=learning.budget,
+            train=parts[train.role],
+            tune=parts[tune.role],
+            labels=labels,
+            tune_rows=tune_rows,
+            checkpoints=Checkpoints(folder),
+            model_dir=Path(scratch) / "model",
+        )
+        trained = _run(trainer, job, learning.trainer.name)
+        _check_signature(job, learning.trainer.name)
+        latest = tune if tune_rows else train
+        info = ModelInfo(
+            digest=model_digest(job.model_dir),
+            learning=learning,
+            inputs=inputs,
+            fit_until=None if latest.window is None else latest.window.end,
+            base=labels.base,
+            rows={"train": labels.rows, "tune": tune_rows},
+            metrics=trained.metrics,
+            curve=trained.curve,
+            made_from=made_from,
+            code=code,
+            coefficients=trained.coefficients,
+            notices=trained.notices,
+        )
+        (job.model_dir / MODEL_JSON).write_text(info.to_json(), encoding="utf-8")
+        shutil.rmtree(model_dir, ignore_errors=True)
+        job.model_dir.rename(model_dir)
+    job.checkpoints.remove()
+    return info
+
+
+def find_trainer(name: str) -> Trainer:
+    """The callable of a trainer's name.
+
+    Raises:
+        TrainerError: There is none, or its module cannot be imported.
+    """
+    target = TRAINERS.get(name, name)
+    known = f"use one of {', '.join(TRAINERS)}, or package.module:function of a package in the image"
+    module_name, _, function_name = target.partition(":")
+    if not module_name or not function_name:
+        near = difflib.get_close_matches(name, TRAINERS, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise TrainerError(f"There is no trainer {name!r}{hint}", where="trainer.name", fix=known)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as cause:
+        raise TrainerError(
+            f"The trainer's module {module_name} cannot be imported: {type(cause).__name__}: {cause}",
+            where=_last_frame(cause) or "trainer.name",
+            fix=known,
+        ) from cause
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise TrainerError(
+            f"The module {module_name} has no function {function_name!r}", where="trainer.name", fix=known
+        )
+    return function  # type: ignore[no-any-return]
+
+
+def label_statistics(part: Manifest, learning: LearningSection) -> LabelStatistics:
+    """Looks at the labels of a part.
+
+    Raises:
+        DataError: None are there, they are not numbers, not those of the problem, or (in *train*) all the same.
+    """
+    import numpy as np
+
+    from components._shared.tables import read_table
+
+    table = read_table(part, ["_label", "_weight"])
+    table = table.filter(table.column("_label").is_valid())
+    labels = table.column("_label").to_numpy()
+    weights = table.column("_weight").fill_null(1.0).to_numpy()
+    where = f"{part.role} rows"
+    if not len(labels):
+        raise DataError(
+            "No row has a label", where=where, fix="take a longer window, or look at the label's expression"
+        )
+    if not np.isfinite(labels).all():
+        raise DataError("Some labels are not finite numbers", where=where, fix="look at the label's expression")
+    if not np.isfinite(weights).all() or weights.min() < 0 or not weights.sum() > 0:
+        raise DataError(
+            "Weights are finite, not negative, and not all zero", where=where, fix="look at the weight column"
+        )
+    total = float(weights.sum())
+    mean = float((labels * weights).sum() / total)
+    std = float(np.sqrt(((labels - mean) ** 2 * weights).sum() / total))
+    base: tuple[float, ...] = (mean,)
+    if learning.problem == "multiclass_classification":
+        classes = len(learning.classes or ())
+        if labels.min() < 0 or labels.max() >= classes or (labels != labels.astype("int64")).any():
+            raise DataError(f"Labels are not class indices from 0 to {classes - 1}", where=where)
+        base = tuple((np.bincount(labels.astype("int64"), weights, classes) / total).tolist())
+    elif learning.problem == "binary_classification" and not np.isin(labels, (0.0, 1.0)).all():
+        raise DataError("Labels are not 0 or 1", where=where, fix="look at label.expression and label.positive")
+    if part.role == "train" and (labels == labels[0]).all():
+        kind = "value" if learning.problem == "regression" else "class"
+        raise DataError(
+            f"All {len(labels)} labels are of one {kind}: there is nothing to learn",
+            where=where,
+            fix="take a longer window, or look at the label's expression",
+        )
+    return LabelStatistics(rows=len(labels), base=base, std=std, mean_weight=total / len(labels))
+
+
+def _run(trainer: Trainer, job: TrainingJob, name: str) -> TrainedModel:
+    try:
+        trained = trainer(job)
+    except SaikiError:
+        raise
+    except Exception as cause:
+        raise TrainerError(
+            f"The trainer {name!r} raised {type(cause).__name__}: {cause}",
+            where=_last_frame(cause),
+            fix="the traceback is shown with --debug",
+        ) from cause
+    if not isinstance(trained, TrainedModel):
+        raise TrainerError(
+            f"The trainer {name!r} returned {type(trained).__name__}, not TrainedModel", fix="see docs/trainers.md"
+        )
+    return trained
+
+
+def _check_signature(job: TrainingJob, name: str) -> None:
+    """A model that breaks the contract is found here, not by the steps that ask it."""
+    try:
+        signature = read_signature(job.model_dir)
+    except (ModelError, OSError) as cause:
+        raise TrainerError(
+            f"The trainer {name!r} has not written a usable model: {getattr(cause, 'what', cause)}",
+            where=str(job.model_dir),
+            fix="write it with components.train.export.write_saved_model; see docs/trainers.md",
+        ) from cause
+    expected = {given.name: given.dtype for given in job.inputs.values()}
+    found = {argument: spec.dtype for argument, spec in signature.inputs.items()}
+    if found != expected or "score" not in signature.outputs:
+        raise TrainerError(
+            f"The model's signature takes {_listed(found)} and answers {', '.join(signature.outputs)}; "
+            f"it must take {_listed(expected)} and answer score",
+            where=f"trainer {name!r}",
+            fix="write it with components.train.export.write_saved_model; see docs/trainers.md",
+        )
+
+
+def _listed(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{name} ({dtype})" for name, dtype in sorted(arguments.items()))
+
+
+def _last_frame(cause: BaseException) -> str:
+    frames = traceback.extract_tb(cause.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

@@ -1,0 +1,1 @@
+"""The trainers that the suite ships, by name."""
