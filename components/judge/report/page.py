@@ -102,7 +102,7 @@ def _template() -> jinja2.Template:
         "number": number,
         "shorten": shorten,
     }
-    return environment.get_template("page.html.j2")
+    return environment.get_template("page.html.jinja")
 
 
 def gate_rows(facts: Facts) -> list[GateRow]:
