@@ -78,7 +78,7 @@ def _thresholds(
 ) -> tuple[tuple[Point, ...], tuple[float, ...], tuple[Point, ...]]:
     """ROC, its thresholds, PR.
 
-    The first point of ROC, where no row is called positive, has a threshold just above every score: KFP takes finite ones only.
+    The first point of ROC, where no row is called positive, has a threshold above every score: KFP takes finite ones.
     """
     order = np.argsort(-score, kind="stable")
     ordered = score[order]

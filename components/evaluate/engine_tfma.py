@@ -1,9 +1,9 @@
 """The second engine: figures by TensorFlow Model Analysis on a Beam runner, with its standard EvalResult kept.
 
-Each model's predictions are read shard by shard on the workers, so the rows need not fit one machine there. What TFMA has no
-metric for (expected calibration error over equal-mass bins, macro F1, R², the multiclass Brier score), and all intervals, come
-from `figures.py`: TFMA's own intervals resample rows, and rows of a day are not independent. Its areas under curves are
-sums over 10,000 thresholds, so they differ from the exact ones in the fourth decimal or so.
+The predictions of each model are read shard by shard on the workers. What TFMA has no metric for (expected calibration
+error over equal-mass bins, macro F1, R², the multiclass Brier score), and all intervals, come from `figures.py`: TFMA's
+own intervals resample rows, and rows of a day are not independent. Its areas under curves are sums over 10,000
+thresholds, so they differ from the exact ones in the fourth decimal or so.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from components._shared.evidence import Estimate, Figures, SliceFigures
 from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric
 from components._shared.task import Problem
 from components.evaluate.fair_rows import Rows
-from components.evaluate.intervals import cluster_sums, half_widths
+from components.evaluate.intervals import cluster_sums, half_widths, resampled_gaps, root_mean_square_width
 from components.evaluate.metrics import Floats, Measured, constant, measure
 
 FEWEST_ROWS = 30
@@ -160,6 +160,11 @@ def _estimates(
         sums = np.hstack([sums, np.stack(differences, axis=1)])
     weight = cluster_sums([rows.weight], rows.cluster, rows.clusters)
     widths = half_widths(sums, weight / weight.sum())
+    if np.isfinite(widths).any():
+        at_least = _calibration_widths(rows, measured)
+        for position, (metric, name) in enumerate([*columns, *paired]):
+            if metric == "calibration_error":
+                widths[position] = max(widths[position], at_least[name])
     result = {}
     for (metric, name), width in zip([*columns, *paired], widths, strict=True):
         value = values[metric, name]
@@ -169,3 +174,15 @@ def _estimates(
             interval = (rounded(max(low, value - width)), rounded(min(high, value + width)))
         result[metric, name] = Estimate(value=rounded(value), interval=interval)
     return result
+
+
+def _calibration_widths(rows: Rows, measured: dict[str, dict[Metric, Measured]]) -> dict[str, float]:
+    """Model, or `candidate - other` → the least half width of the interval of its calibration error."""
+    moves: dict[str, Floats] = {}
+    for name, metrics in measured.items():
+        found = metrics.get("calibration_error")
+        if found is not None and found.gap is not None and found.bins is not None:
+            moves[name] = resampled_gaps(found.gap, found.bins, rows.weight, rows.cluster, rows.clusters)
+    for name in [name for name in moves if name != "candidate"]:
+        moves[f"candidate - {name}"] = moves["candidate"] - moves[name]
+    return {name: root_mean_square_width(found, rows.clusters) for name, found in moves.items()}

@@ -204,7 +204,7 @@ def _beats_base(metric: Metric, found: Figures | None) -> Check:
         outcome="passed" if better else "failed",
         reason=_sentence(
             f"{_name(metric)}, {estimate(found.candidate)}, {verb} the {number(found.constant)} "
-            "of a constant that knows only the training labels' average."
+            "of a constant that knows only the average of the training labels."
         ),
     )
 
@@ -287,8 +287,8 @@ def _enough_for_reference(section: EvaluationSection, notes: Notes) -> Check | N
         limit=f"at least {gates.min_rows:,}",
         outcome="cannot_judge",
         reason=(
-            f"Only {_rows(rows)} in {cluster_word(section, clusters)} are later than the labels that the pinned reference "
-            f"has used; {gates.min_rows:,} rows and {gates.min_days:,} days are needed. Pin an older version."
+            f"Only {_rows(rows)} in {cluster_word(section, clusters)} are later than the labels that the pinned "
+            f"reference has used; {gates.min_rows:,} rows and {gates.min_days:,} days are needed. Pin an older version."
         ),
     )
 
@@ -460,7 +460,8 @@ def _against_champion(evaluation: Evaluation) -> str:
         if found is None or found.champion is None or found.difference is None:
             continue
         decimals = 3 if abs(found.candidate.value) < 10 else 1
-        figures = f"{_name(metric)} {number(found.candidate.value, decimals)} against {number(found.champion.value, decimals)}"
+        values = [number(one.value, decimals) for one in (found.candidate, found.champion)]
+        figures = f"{_name(metric)} {' against '.join(values)}"
         growth = _worsening(metric, found, "champion")
         if growth is None or growth.value == 0 or (growth.interval and growth.interval[0] <= 0 <= growth.interval[1]):
             unclear.append(_name(metric))

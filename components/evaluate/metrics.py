@@ -2,8 +2,8 @@
 
 The influence of a row is its weight times the derivative of the metric to that weight (an infinitesimal jackknife
 value: Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982, chapter 6). Influences add up to zero, and
-their sums by cluster are all that `intervals.py` needs: one pass over the rows, whatever the number of resamples. For the
-area under the ROC curve they are the placement values of DeLong (1988), which Obuchowski (1997) sums by cluster.
+their sums by cluster are all that `intervals.py` needs: one pass over the rows, whatever the number of resamples. For
+the area under the ROC curve they are the placement values of DeLong (1988), which Obuchowski (1997) sums by cluster.
 
 Labels are 0/1, class indices or values; scores are probabilities or values; weights are positive.
 """
@@ -30,10 +30,17 @@ CALIBRATION_BINS = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric's value and the influence of each row on it."""
+    """A metric's value and the influence of each row on it.
+
+    Attributes:
+        gap: Calibration error only: per row, weight times (label - score).
+        bins: Calibration error only: the bin of each row.
+    """
 
     value: float
     influence: Floats
+    gap: Floats | None = None
+    bins: Integers | None = None
 
 
 def measure(problem: Problem, label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measured]:
@@ -137,7 +144,7 @@ def _calibration_error(hit: Floats, score: Floats, weight: Floats) -> Measured:
     by_bin = np.bincount(bins, weights=gap)
     total = weight.sum()
     error = float(np.abs(by_bin).sum() / total)
-    return Measured(error, (np.sign(by_bin)[bins] * gap - weight * error) / total)
+    return Measured(error, (np.sign(by_bin)[bins] * gap - weight * error) / total, gap, bins)
 
 
 def _multiclass(label: Integers, score: Floats, weight: Floats) -> dict[Metric, Measured]:
