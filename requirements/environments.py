@@ -350,8 +350,8 @@ def installer_environ(environ: Mapping[str, str], pip: Mapping[str, str]) -> dic
     changed_by_the_shell = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON")
     result = {key: value for key, value in environ.items() if key not in changed_by_the_shell}
 
-    def words(key: str, separator: str = " ") -> str:
-        return separator.join(pip.get(key, "").split())
+    def words(key: str) -> str:
+        return " ".join(pip.get(key, "").split())
 
     of_pip = {
         "SSL_CERT_FILE": pip.get("cert", ""),
@@ -364,7 +364,10 @@ def installer_environ(environ: Mapping[str, str], pip: Mapping[str, str]) -> dic
         of_pip |= {
             "UV_DEFAULT_INDEX": pip.get("index-url", ""),
             "UV_INDEX": words("extra-index-url"),
-            "UV_FIND_LINKS": words("find-links", ","),
+            # pip passes over a folder that is not there, uv stops at it.
+            "UV_FIND_LINKS": ",".join(
+                link for link in pip.get("find-links", "").split() if "://" in link or Path(link).exists()
+            ),
             "UV_NO_INDEX": "1" if pip.get("no-index", "").lower() in ("1", "true", "yes", "on") else "",
             # pip takes the best version of all indexes; the hashes of the locks keep that safe.
             "UV_INDEX_STRATEGY": "unsafe-best-match" if pip.get("extra-index-url") else "",
