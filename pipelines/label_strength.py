@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _ROWS = 50_000
 _BINS = 50
 _PSI_BINS = 10
+_ALL_BUT_UNKNOWN = 0.06
+"""Less than what a month has in the same month of the year before: a season is not new."""
 _LABEL, _TIME = "_label", "_time"
 
 
@@ -97,7 +99,7 @@ def movement(sample: Sample, name: str, days: int) -> tuple[float, float]:
     before, after = _shares(_bins(sample.columns[name], _PSI_BINS), late)
     psi = float(np.sum((after - before) * np.log(after / before)))
     before, after = _shares(_bins(sample.columns[name]), late)
-    return psi, float(after[before < 0.01 * after].sum())
+    return psi, float(after[before < _ALL_BUT_UNKNOWN * after].sum())
 
 
 def _shares(bins: NDArray[np.int64], late: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -134,11 +134,11 @@ def read_table(path: Path) -> Table:
             where=str(path),
             fix="give a CSV with a header line (plain, .gz, .zip; UTF-8), Parquet (.parquet) or JSON Lines (.jsonl)",
         ) from cause
-    except (UnicodeDecodeError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as cause:
+    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as cause:
         raise DataError(
             f"This file cannot be read: {cause}",
             where=str(path),
-            fix="see that it is whole; a text file has to be UTF-8 (iconv -f latin1 -t utf-8 converts one)",
+            fix="see that it is whole: fetch or unpack it again",
         ) from cause
 
 
@@ -190,7 +190,16 @@ def _read_csv(connection: DuckDBPyConnection, path: Path) -> Table:
     )
     _load(connection, source)
     table = _profile_text(connection, options)
-    table.rejected = connection.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchall()[0][0]
+    table.rejected, wrong_text = connection.execute(
+        "SELECT count(DISTINCT line), count(*) FILTER (error_type LIKE '%ENCODING%' OR error_type LIKE '%UNICODE%') "
+        "FROM reject_errors"
+    ).fetchall()[0]
+    if wrong_text:
+        raise DataError(
+            f"The text of {wrong_text} fields is not UTF-8",
+            where=str(path),
+            fix="convert the file, for example: iconv -f latin1 -t utf-8 old.csv > new.csv",
+        )
     if table.rejected > table.rows:
         raise DataError(
             f"Most lines ({table.rejected}) do not have as many fields as the first one, which has {len(names)}: "

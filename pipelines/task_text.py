@@ -71,7 +71,15 @@ def yaml_text(value: str | float | int | bool | None) -> str:
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./ +-]*[A-Za-z0-9_]|[A-Za-z_]|\d+[dhw]", value)
     # Other readers of YAML take yes and no for booleans, and dates for dates.
     same = plain and load_yaml(value) == value and yaml.safe_load(value) == value
-    return value if same else json.dumps(value, ensure_ascii=False)
+    return value if same else '"' + "".join(map(_escaped, value)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
 def _plain(text: str) -> str:
