@@ -103,8 +103,7 @@ class Registry:
             raise RegistryError(
                 f"The champion pointer cannot be read: {cause.what}",
                 where=uri,
-                fix="look at the moves (saiki models), then write the pointer anew: "
-                f"saiki promote {number} --repair --why 'the pointer could not be read'",
+                fix=f"write it anew: saiki promote {number} --repair --why '...' (the moves so far: history/ there)",
             ) from cause
 
     def version_ref(self, number: int) -> ModelRef:

@@ -167,8 +167,10 @@ def ensure(uri: str, data: bytes | Path) -> None:
     if found.size != size:
         with suppress(PreconditionError):
             store.replace(uri, data, found.generation)
-    elif datetime.now(UTC) - found.modified > _REFRESH_AFTER:
-        store.refresh(uri)
+    elif datetime.now(UTC) - found.modified > _REFRESH_AFTER and not store.refresh(uri):
+        # Garbage collection took it at this moment.
+        with suppress(AlreadyExistsError):
+            store.create(uri, data)
 
 
 def replace(uri: str, data: bytes, *, generation: str | None) -> str:

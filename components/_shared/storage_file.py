@@ -122,15 +122,16 @@ class FileStore(Store):
             _sync_folder(path.parent)
             return _generation(path.stat())
 
-    def refresh(self, uri: str) -> None:
+    def refresh(self, uri: str) -> bool:
         """See `Store`."""
         path = _path(uri)
         try:
             os.utime(path, ns=(time.time_ns(), time.time_ns()))
         except FileNotFoundError:
-            return
+            return False
         except OSError as cause:
             raise _translated(cause, path) from cause
+        return True
 
     def delete(self, uri: str, generation: str | None) -> None:
         """See `Store`."""

@@ -97,7 +97,7 @@ class GcsStore(Store):
             raise _changed(uri)
         return written
 
-    def refresh(self, uri: str) -> None:
+    def refresh(self, uri: str) -> bool:
         """See `Store`."""
         from google.api_core.exceptions import NotFound
 
@@ -107,7 +107,8 @@ class GcsStore(Store):
             try:
                 blob.patch(retry=_retry())
             except NotFound:
-                return
+                return False
+        return True
 
     def delete(self, uri: str, generation: str | None) -> None:
         """See `Store`."""
@@ -191,7 +192,7 @@ def _client_of(process: int, emulator: str) -> Any:
     from google.cloud import storage
 
     if emulator:
-        return storage.Client(project="emulator", credentials=AnonymousCredentials())
+        return storage.Client(project="emulator", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     return storage.Client()
 
 
@@ -217,7 +218,6 @@ def _changed(uri: str) -> PreconditionError:
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
-    import requests
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
 
@@ -244,11 +244,10 @@ def _translated(uri: str) -> Iterator[None]:
             where=uri,
             fix="run 'gcloud auth application-default login', or use a service account through Workload Identity",
         ) from cause
-    except (api.GoogleAPICallError, api.RetryError, auth.TransportError, requests.RequestException, OSError) as cause:
-        if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException | ConnectionError):
-            raise StorageError(f"Could not be transferred: {cause}", where=uri, fix="run again") from cause
+    except (api.GoogleAPICallError, api.RetryError, auth.TransportError, OSError) as cause:
+        # Errors of connections are OSErrors.
         raise StorageError(
-            f"Google Cloud Storage did not answer: {type(cause).__name__}: {str(cause)[:300]}",
+            f"The transfer failed: {type(cause).__name__}: {str(cause)[:300]}",
             where=uri,
             fix="look at the network and https://status.cloud.google.com, then run again: nothing is lost",
         ) from cause

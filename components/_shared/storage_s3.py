@@ -89,16 +89,20 @@ class S3Store(Store):
             raise _changed(uri)
         return written
 
-    def refresh(self, uri: str) -> None:
+    def refresh(self, uri: str) -> bool:
         """See `Store`."""
+        from botocore.exceptions import ClientError
+
         place = _where(uri)
+        used = {"saiki-used": str(int(time.time()))}
         with _translated(uri):
-            _client(uri).copy_object(
-                **place,
-                CopySource=place,
-                MetadataDirective="REPLACE",
-                Metadata={"saiki-used": str(int(time.time()))},
-            )
+            try:
+                _client(uri).copy_object(**place, CopySource=place, MetadataDirective="REPLACE", Metadata=used)
+            except ClientError as cause:
+                if _code(cause) in _ABSENT:
+                    return False
+                raise
+        return True
 
     def delete(self, uri: str, generation: str | None) -> None:
         """See `Store`. Not every store can delete on a condition: between look and deletion there is a moment."""

@@ -67,8 +67,8 @@ class Store(ABC):
         """Writes over that generation and no other; returns the new one."""
 
     @abstractmethod
-    def refresh(self, uri: str) -> None:
-        """Sets the time of last write to now; the content stays."""
+    def refresh(self, uri: str) -> bool:
+        """Sets the time of last write to now, the content stays; False: there is no such object."""
 
     @abstractmethod
     def delete(self, uri: str, generation: str | None) -> None:

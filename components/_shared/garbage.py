@@ -1,0 +1,175 @@
+"""Garbage collection of a data root: shards and manifests that nothing recorded or recent needs.
+
+What is kept: every dataset that a version or a recorded attempt was made of, what those were made of in turn, every
+dataset whose manifest is younger than the grace period, and every shard younger than it. A run that finds an old shard
+or manifest marks it as new (`storage.ensure`). So the grace period must be longer than the longest run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from components._shared import storage
+from components._shared.errors import CorruptError, InputError, NotFoundError, PreconditionError
+from components._shared.manifest import Manifest, Shard
+from components._shared.records import CacheEpoch
+from components._shared.registry import Registry, in_parallel, open_root, tasks_in
+from components._shared.storage import ObjectInfo
+
+_SHARD = re.compile(r".*/shards/[0-9a-f]{64}\.parquet")
+_MANIFEST = re.compile(r".*/manifests/[0-9a-f]{64}\.json")
+_LOCK = ".saiki-lock"
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What may be removed.
+
+    Attributes:
+        strays: Temporary files of writers that were killed.
+        kept_shards, kept_manifests: How many stay.
+        elsewhere: Datasets of recorded attempts whose manifest is not under this data root.
+    """
+
+    shards: tuple[ObjectInfo, ...]
+    manifests: tuple[ObjectInfo, ...]
+    strays: tuple[ObjectInfo, ...]
+    kept_shards: int
+    kept_manifests: int
+    elsewhere: int
+
+    @property
+    def objects(self) -> tuple[ObjectInfo, ...]:
+        """All of it, manifests before the shards that they name."""
+        return (*self.manifests, *self.shards, *self.strays)
+
+    @property
+    def bytes(self) -> int:
+        """Their size."""
+        return sum(info.size for info in self.objects)
+
+
+def find_garbage(data_root: str, registries: Sequence[str], *, older_than: datetime) -> Garbage:
+    """Looks for garbage and removes nothing.
+
+    Args:
+        registries: Roots of all registries whose models were made from this data root.
+        older_than: What was written or used since then is kept: now less the grace period.
+
+    Raises:
+        RegistryError: A registry is not one, or a record in it cannot be read.
+        CorruptError: A manifest cannot be read, so nobody knows what it needs.
+    """
+    needed = _recorded(registries)
+    stored = [info for info in storage.list_objects(storage.join(data_root, "manifests")) if _MANIFEST.match(info.uri)]
+    manifests = dict(zip(stored, in_parallel(_read, [info.uri for info in stored]), strict=True))
+    kept = _reachable(manifests, needed, older_than)
+    shards = {shard.uri.rsplit("/", 1)[-1] for info in kept for shard in _shards(manifests[info])}
+    there = [info for info in storage.list_objects(storage.join(data_root, "shards")) if _SHARD.match(info.uri)]
+    dead = [info for info in there if info.modified < older_than and info.uri.rsplit("/", 1)[-1] not in shards]
+    return Garbage(
+        shards=tuple(dead),
+        manifests=tuple(info for info in stored if info not in kept),
+        strays=tuple(_strays([data_root, *registries], older_than)),
+        kept_shards=len(there) - len(dead),
+        kept_manifests=len(kept),
+        elsewhere=len(needed - {manifest.digest for manifest in manifests.values()}),
+    )
+
+
+def remove_garbage(data_root: str, garbage: Garbage) -> int:
+    """Removes it, what has been used again since it was found excepted.
+
+    First the cache epoch grows, so that no run that is planned from now on takes a cached step's manifest of it.
+
+    Returns:
+        How many objects were removed.
+    """
+    if not garbage.objects:
+        return 0
+    if garbage.shards or garbage.manifests:
+        _count_up(storage.join(data_root, "cache-epoch.json"))
+    return sum(sum(in_parallel(_remove, part)) for part in (garbage.manifests, garbage.shards, garbage.strays))
+
+
+def _recorded(registries: Iterable[str]) -> set[str]:
+    """Digests of the datasets that versions and attempts were made of."""
+    digests: set[str] = set()
+    for root in registries:
+        open_root(root, create=False)
+        for task in tasks_in(root):
+            registry = Registry(root, task)
+            made_from = [attempt.made_from for attempt in registry.tries().values()]
+            made_from += [version.lineage.made_from for version in registry.versions()]
+            digests |= {digest for made in made_from for name, digest in made.items() if name != "learning"}
+    return digests
+
+
+def _reachable(manifests: dict[ObjectInfo, Manifest], needed: set[str], older_than: datetime) -> set[ObjectInfo]:
+    """The manifests that are recent or needed, and those that they were made from."""
+    by_digest: dict[str, list[ObjectInfo]] = {}
+    for info, manifest in manifests.items():
+        by_digest.setdefault(manifest.digest, []).append(info)
+    waiting = [info for info, manifest in manifests.items() if info.modified >= older_than or manifest.digest in needed]
+    kept: set[ObjectInfo] = set()
+    while waiting:
+        info = waiting.pop()
+        if info not in kept:
+            kept.add(info)
+            waiting += [parent for digest in manifests[info].made_from.values() for parent in by_digest.get(digest, [])]
+    return kept
+
+
+def _shards(manifest: Manifest) -> Iterator[Shard]:
+    yield from manifest.shards
+    yield from manifest.set_aside
+
+
+def _strays(roots: Iterable[str], older_than: datetime) -> Iterator[ObjectInfo]:
+    for root in roots:
+        for info in storage.list_strays(root):
+            if info.modified < older_than and not info.uri.endswith(_LOCK):
+                yield info
+
+
+def _read(uri: str) -> Manifest:
+    try:
+        return Manifest.from_json(storage.read(uri), where=uri)
+    except InputError as cause:
+        raise CorruptError(
+            "A manifest cannot be read, so nobody knows which shards it needs; nothing was removed",
+            where=uri,
+            fix="restore it from a backup, or remove it yourself if no run needs its dataset any more",
+        ) from cause
+
+
+def _remove(info: ObjectInfo) -> bool:
+    found = storage.stat(info.uri)
+    if found is None or found.modified != info.modified:
+        return False
+    try:
+        storage.delete(info.uri, generation=found.generation)
+    except PreconditionError:
+        return False
+    return True
+
+
+def _count_up(uri: str) -> None:
+    while True:
+        epoch, generation = _epoch(uri)
+        try:
+            storage.replace(uri, CacheEpoch(epoch=epoch + 1).to_json().encode(), generation=generation)
+        except PreconditionError:
+            continue
+        return
+
+
+def _epoch(uri: str) -> tuple[int, str | None]:
+    try:
+        text, generation = storage.read_versioned(uri)
+    except NotFoundError:
+        return 0, None
+    return CacheEpoch.from_json(text, where=uri).epoch, generation

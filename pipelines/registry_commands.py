@@ -1,0 +1,323 @@
+"""`saiki models`, `promote`, `rollback`, `release`, `report`, `gc`: looking at a registry and acting on it by hand."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from components._shared import storage
+from components._shared.errors import InputError, NotFoundError
+from components._shared.garbage import Garbage, find_garbage, remove_garbage
+from components._shared.records import Attempt, Champion
+from components._shared.registry import Registry, open_root, tasks_in
+from components._shared.windows import parse_span
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_LATEST = 10
+_SHORTEST_GRACE_DAYS = 1
+
+
+def _registry_options(command: Command) -> Command:
+    task = click.option("--task-name", default="", help="Name of the task, where the registry holds several.")
+    return _REGISTRY(task(command))
+
+
+_REGISTRY = click.option(
+    "--registry", default=".saiki/registry", show_default=True, help="Registry: folder, gs://… or s3://…"
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+_WHY = click.option("--why", required=True, help="The reason, for the record.")
+
+
+@click.command()
+@_registry_options
+@_JSON
+def models(registry: str, task_name: str, as_json: bool) -> None:
+    """Lists champion, versions, attempts and moves of a task.
+
+    \b
+    Examples:
+      saiki models
+      saiki models --registry gs://bucket/registry --task-name flights --json
+    """
+    found = _open(registry, task_name)
+    champion, _ = found.champion()
+    versions = found.versions()
+    attempts = found.tries()
+    moves = found.moves()
+    if as_json:
+        _print_json(
+            {
+                "task": found.task,
+                "champion": _plain(champion),
+                "versions": [{"version": each.number, "uri": each.uri, **_plain(each.lineage)} for each in versions],
+                "attempts": {name: _plain(attempt) for name, attempt in attempts.items()},
+                "moves": [_plain(move) for move in moves],
+            }
+        )
+        return
+    click.echo(f"{found.task}: {_describe(champion)}\n")
+    promoted = {move.judgement: move for move in reversed(moves) if move.action == "promotion"}
+    rows = []
+    for each in reversed(versions):
+        move = promoted.get(each.lineage.judgement)
+        role = _role(each.number, champion)
+        as_of = f"{each.lineage.windows.as_of:%Y-%m-%d}"
+        rows.append([str(each.number), as_of, f"{each.lineage.created:%Y-%m-%d %H:%M}", role, move.why if move else ""])
+    _print_table(["version", "as of", "made", "", "promoted because"], rows)
+    latest = list(attempts.values())[-_LATEST:]
+    _print_table(
+        [f"attempts (latest {len(latest)} of {len(attempts)})", "as of", "result", "reason"],
+        [
+            [f"{each.judgement[:12]}  {each.created:%Y-%m-%d %H:%M}", f"{each.windows.as_of:%Y-%m-%d}",
+             each.result.replace("_", " "), each.reason]
+            for each in reversed(latest)
+        ],
+    )  # fmt: skip
+    _print_table(
+        ["moves", "when", "version", "who", "why"],
+        [
+            [f"{each.number} {each.action}", f"{each.when:%Y-%m-%d %H:%M}", str(each.version), each.who, each.why]
+            for each in moves[:_LATEST]
+        ],
+    )
+
+
+@click.command()
+@click.argument("version", type=int)
+@_registry_options
+@_WHY
+@click.option("--pin", is_flag=True, help="Also make it the reference that quality must hold against from now on.")
+@click.option("--repair", is_flag=True, help="Write a champion pointer that cannot be read anew.")
+@_JSON
+def promote(version: int, registry: str, task_name: str, why: str, pin: bool, repair: bool, as_json: bool) -> None:
+    """Makes VERSION the champion, by hand. A hold stays until it is released.
+
+    \b
+    Example:
+      saiki promote 3 --why "version 4 is slow on old phones"
+    """
+    found = _open(registry, task_name)
+    if repair:
+        champion = found.repair(version, who=_who(), why=why)
+    else:
+        _, generation = found.champion()
+        champion = found.promote(version, generation=generation, who=_who(), why=why)
+    if pin:
+        champion = found.pin(version, who=_who(), why=why)
+    _print_champion(found, champion, as_json)
+
+
+@click.command()
+@_registry_options
+@click.option("--to", type=int, help="The version.  [default: the champion before this one]")
+@_WHY
+@_JSON
+def rollback(registry: str, task_name: str, to: int | None, why: str, as_json: bool) -> None:
+    """Makes an earlier version the champion, and holds it: runs promote nothing until `saiki release`.
+
+    \b
+    Example:
+      saiki rollback --why "complaints about late departures"
+    """
+    found = _open(registry, task_name)
+    _print_champion(found, found.rollback(who=_who(), why=why, to=to), as_json)
+
+
+@click.command()
+@_registry_options
+@_WHY
+@_JSON
+def release(registry: str, task_name: str, why: str, as_json: bool) -> None:
+    """Lifts the hold of a rollback: runs may promote again.
+
+    \b
+    Example:
+      saiki release --why "the sensor was repaired"
+    """
+    found = _open(registry, task_name)
+    _print_champion(found, found.release(who=_who(), why=why), as_json)
+
+
+@click.command()
+@_registry_options
+@click.option("--version", type=int, help="The report of this version.")
+@click.option("--judgement", default="", help="The report of this judgement: its digest, or the start of it.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: named after it]"
+)
+@_JSON
+def report(registry: str, task_name: str, version: int | None, judgement: str, out: Path | None, as_json: bool) -> None:
+    """Copies a recorded report here and prints its path; without a choice, the latest one.
+
+    \b
+    Examples:
+      saiki report
+      saiki report --version 3 --out why-three.html
+    """
+    found = _open(registry, task_name)
+    name, attempt = _chosen(found, version, judgement)
+    path = out or Path(f"{found.task}-{name.split('.')[0][:12]}.html")
+    try:
+        storage.fetch(found.file_of(name, "report.html"), path)
+    except NotFoundError as cause:
+        raise InputError("This attempt has no report", where=found.file_of(name, "report.html")) from cause
+    if as_json:
+        _print_json({"path": str(path), "attempt": _plain(attempt)})
+    else:
+        click.echo(str(path))
+
+
+@click.command()
+@click.option("--data-root", default=".saiki/data", show_default=True, help="Where rows are kept.")
+@click.option(
+    "--registry",
+    "registries",
+    multiple=True,
+    default=[".saiki/registry"],
+    show_default=True,
+    help="Every registry whose models were made from this data root (repeatable).",
+)
+@click.option("--grace", default="7d", show_default=True, help="Keep what is younger: longer than the longest run.")
+@click.option("--delete", is_flag=True, help="Remove it; without this, only say what would be removed.")
+@_JSON
+def gc(data_root: str, registries: tuple[str, ...], grace: str, delete: bool, as_json: bool) -> None:
+    """Removes rows that no version, no recorded attempt and no recent run needs.
+
+    \b
+    Examples:
+      saiki gc
+      saiki gc --data-root gs://bucket/data --registry gs://bucket/registry --grace 14d --delete
+    """
+    older_than = _older_than(grace)
+    garbage = find_garbage(data_root, registries, older_than=older_than)
+    removed = remove_garbage(data_root, garbage) if delete else 0
+    if as_json:
+        _print_json({**_counts(garbage), "removed": removed, "deleted": delete})
+        return
+    click.echo(
+        f"{len(garbage.shards)} shards, {len(garbage.manifests)} manifests and {len(garbage.strays)} temporary files "
+        f"({garbage.bytes / 1e6:,.1f} MB) are needed by nothing; {garbage.kept_shards} shards stay."
+    )
+    if garbage.elsewhere:
+        click.echo(f"{garbage.elsewhere} recorded datasets are not under this data root.")
+    if delete:
+        click.echo(f"Removed {removed} objects.")
+    elif garbage.objects:
+        click.echo("Nothing was removed: add --delete.")
+
+
+def _open(root: str, task: str) -> Registry:
+    open_root(root, create=False)
+    known = tasks_in(root)
+    if not task and len(known) == 1:
+        task = known[0]
+    if task not in known:
+        raise InputError(
+            f"This registry knows no task '{task}'" if task else "Which task?",
+            where=root,
+            fix=f"give --task-name: {', '.join(known)}" if known else "run the pipeline first: no task was judged here",
+        )
+    return Registry(root, task)
+
+
+def _chosen(registry: Registry, version: int | None, judgement: str) -> tuple[str, Attempt]:
+    tries = registry.tries()
+    if version is not None:
+        wanted = next((each.lineage.judgement for each in registry.versions() if each.number == version), None)
+        tries = {name: attempt for name, attempt in tries.items() if attempt.judgement == wanted}
+    if judgement:
+        tries = {name: attempt for name, attempt in tries.items() if attempt.judgement.startswith(judgement)}
+    if not tries:
+        raise InputError("There is no such report", where=registry.root, fix="saiki models lists what there is")
+    if judgement and len({attempt.judgement for attempt in tries.values()}) > 1:
+        raise InputError(f"Several judgements start with '{judgement}'", where="--judgement", fix="give more of it")
+    return list(tries.items())[-1]
+
+
+def _older_than(grace: str) -> datetime:
+    now = datetime.now(UTC)
+    try:
+        found = parse_span(grace).before(now, "UTC")
+    except ValueError as cause:
+        raise InputError(str(cause), where="--grace") from cause
+    if (now - found).days < _SHORTEST_GRACE_DAYS:
+        raise InputError(
+            f"A grace period of {grace} could take rows from a run that is under way",
+            where="--grace",
+            fix="give 1d or more",
+        )
+    return found
+
+
+def _counts(garbage: Garbage) -> dict[str, Any]:
+    return {
+        "shards": [info.uri for info in garbage.shards],
+        "manifests": [info.uri for info in garbage.manifests],
+        "temporary_files": [info.uri for info in garbage.strays],
+        "bytes": garbage.bytes,
+        "kept_shards": garbage.kept_shards,
+        "kept_manifests": garbage.kept_manifests,
+        "datasets_elsewhere": garbage.elsewhere,
+    }
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A container whose user has no name.
+        return f"user {os.getuid()}"
+
+
+def _role(version: int, champion: Champion | None) -> str:
+    if champion is None:
+        return ""
+    roles = ["champion"] * (version == champion.version) + ["reference"] * (version == champion.reference)
+    return ", ".join(roles)
+
+
+def _describe(champion: Champion | None) -> str:
+    if champion is None:
+        return "no champion yet"
+    held = f", held: {champion.hold}" if champion.hold else ""
+    return f"champion is version {champion.version}, reference is version {champion.reference}{held}"
+
+
+def _print_champion(registry: Registry, champion: Champion, as_json: bool) -> None:
+    if as_json:
+        _print_json({"task": registry.task, "champion": _plain(champion)})
+    else:
+        click.echo(f"{registry.task}: {_describe(champion)}")
+
+
+def _plain(contract: Any) -> Any:
+    return None if contract is None else contract.model_dump(mode="json", by_alias=True)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(titles: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in titles:
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    console.print()

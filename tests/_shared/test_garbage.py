@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from components._shared import storage
+from components._shared.errors import CorruptError, RegistryError
+from components._shared.garbage import find_garbage, remove_garbage
+from components._shared.manifest import Manifest, Shard
+from components._shared.records import Attempt, Baseline
+from components._shared.registry import Registry
+from components._shared.windows import Windows
+
+WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
+
+
+class Data:
+    """A data root and a registry, small enough to say which shard belongs to what."""
+
+    def __init__(self, root: str) -> None:
+        self.data = storage.join(root, "data")
+        self.registry = Registry(storage.join(root, "registry"), "flights")
+        self.registry.open(create=True)
+
+    def shard(self, name: str) -> Shard:
+        sha256 = hashlib.sha256(name.encode()).hexdigest()
+        uri = storage.join(self.data, "shards", f"{sha256}.parquet")
+        storage.ensure(uri, name.encode())
+        return Shard(uri=uri, sha256=sha256, digest=sha256, bytes=1, rows=1, start=0, stop=1)
+
+    def manifest(self, name: str, *shards: str, made_from: str = "", set_aside: str = "") -> str:
+        manifest = Manifest(
+            role="examples",
+            digest=hashlib.sha256(name.encode()).hexdigest(),
+            columns={},
+            shards=tuple(self.shard(shard) for shard in shards),
+            set_aside=(self.shard(set_aside),) if set_aside else (),
+            count=1,
+            made_from={"examples": made_from} if made_from else {},
+        )
+        storage.ensure(
+            storage.join(self.data, "manifests", f"{manifest.content_digest()}.json"), manifest.to_json().encode()
+        )
+        return manifest.digest
+
+    def attempt(self, result: str, **made_from: str) -> None:
+        self.registry.record_attempt(
+            Attempt.model_validate(
+                {
+                    "experiment": "e", "judgement": hashlib.sha256(str(made_from).encode()).hexdigest(),
+                    "task": "flights", "outcome": "failed", "result": result, "reason": "r", "baseline": Baseline(),
+                    "windows": WINDOWS, "model_digest": "d", "made_from": made_from, "created": datetime.now(UTC),
+                }
+            ),
+            {},
+        )  # fmt: skip
+
+    def there(self) -> set[str]:
+        return {storage.read(info.uri).decode() for info in storage.list_objects(storage.join(self.data, "shards"))}
+
+    def collect(self, older_than: datetime) -> int:
+        return remove_garbage(self.data, find_garbage(self.data, [self.registry.root], older_than=older_than))
+
+
+@pytest.fixture
+def data(any_root: str) -> Data:
+    return Data(any_root)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Data:
+    return Data(str(tmp_path))
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=5)
+
+
+def test_what_attempts_need_stays_and_the_rest_goes(data: Data) -> None:
+    examples = data.manifest("examples", "a", "b", set_aside="bad rows")
+    train = data.manifest("train", "a", made_from=examples)
+    data.attempt("rejected", train=train, learning="x")
+    data.attempt("superseded", examples=data.manifest("other", "c"))
+    data.manifest("nobody's", "a", "d")
+    data.shard("e")
+    data.manifest("predictions", "f", made_from=examples)
+    garbage = find_garbage(data.data, [data.registry.root], older_than=later())
+    assert {storage.read(info.uri).decode() for info in garbage.shards} == {"d", "e", "f"}
+    assert len(garbage.manifests) == 2
+    assert (garbage.kept_shards, garbage.kept_manifests, garbage.elsewhere) == (4, 3, 0)
+    assert data.there() == {"a", "b", "bad rows", "c", "d", "e", "f"}, "looking removes nothing"
+    assert remove_garbage(data.data, garbage) == 5
+    assert data.there() == {"a", "b", "bad rows", "c"}
+    assert storage.read(storage.join(data.data, "cache-epoch.json")).decode() == (
+        '{"epoch":1,"format":"saiki/cache-epoch/v1"}'
+    )
+    assert data.collect(later()) == 0
+    assert b'"epoch":1' in storage.read(storage.join(data.data, "cache-epoch.json"))
+
+
+def test_what_versions_were_made_of_stays(local: Data, make_model: Callable[..., Path]) -> None:
+    from components._shared.model_info import ModelInfo
+    from components._shared.records import Lineage
+
+    train = local.manifest("train", "a")
+    model = make_model()
+    info = ModelInfo.from_json((model / "model.json").read_text())
+    lineage = Lineage(
+        experiment="e", judgement="j", model_digest=info.digest, made_from={"train": train}, code={}, windows=WINDOWS,
+        created=datetime.now(UTC),
+    )  # fmt: skip
+    local.registry.add_version(model, lineage)
+    local.shard("b")
+    assert local.collect(later()) == 1
+    assert local.there() == {"a"}
+
+
+def test_nothing_younger_than_the_grace_period_goes(local: Data) -> None:
+    local.manifest("running", "a")
+    local.shard("b")
+    assert local.collect(datetime.now(UTC) - timedelta(days=1)) == 0
+    assert local.there() == {"a", "b"}
+    assert not storage.exists(storage.join(local.data, "cache-epoch.json"))
+
+
+def test_a_shard_that_a_run_uses_again_meanwhile_is_spared(local: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    used, _ = local.shard("a"), local.shard("b")
+    garbage = find_garbage(local.data, [local.registry.root], older_than=later())
+    monkeypatch.setattr(storage, "_REFRESH_AFTER", timedelta(0))
+    storage.ensure(used.uri, b"a")
+    assert remove_garbage(local.data, garbage) == 1
+    assert local.there() == {"a"}
+
+
+def test_temporary_files_of_killed_writers_go_and_locks_stay(local: Data) -> None:
+    shard = local.shard("a")
+    folder = Path(shard.uri).parent
+    (folder / ".saiki-tmp-1-abc").write_text("half")
+    (folder / ".saiki-lock").touch()
+    local.attempt("rejected", train=local.manifest("train", "a"))
+    assert [info.uri for info in storage.list_objects(str(folder))] == [shard.uri]
+    assert local.collect(later()) == 1
+    assert sorted(path.name for path in folder.iterdir()) == [".saiki-lock", Path(shard.uri).name]
+
+
+def test_other_files_in_the_data_root_are_not_touched(local: Data) -> None:
+    for name in ("shards/notes.parquet", "manifests/readme.json", "source.csv"):
+        storage.create(storage.join(local.data, name), b"mine")
+    assert local.collect(later()) == 0
+
+
+def test_a_manifest_or_record_that_cannot_be_read_stops_the_collection(local: Data) -> None:
+    local.shard("a")
+    storage.create(storage.join(local.data, "manifests", "0" * 64 + ".json"), b"{}")
+    with pytest.raises(CorruptError, match="nobody knows which shards it needs"):
+        local.collect(later())
+    storage.delete(storage.join(local.data, "manifests", "0" * 64 + ".json"))
+    storage.create(storage.join(local.registry.root, "flights/attempts/aa.json"), b"{}")
+    with pytest.raises(RegistryError):
+        local.collect(later())
+    assert local.there() == {"a"}
+
+
+def test_a_registry_that_is_not_one_stops_the_collection(local: Data) -> None:
+    local.shard("a")
+    with pytest.raises(RegistryError, match="There is no registry here"):
+        find_garbage(local.data, [local.data + "-typo"], older_than=later())
