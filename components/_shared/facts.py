@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import AwareDatetime
+
 from components._shared.contract import Contract
 from components._shared.evidence import DataEvidence, Evaluation
 from components._shared.manifest import Hash, Manifest, Source
@@ -20,6 +22,7 @@ class DatasetFacts(Contract):
     """What the report says of the examples that a run started from.
 
     Attributes:
+        first: The moment of the earliest row; absent in tasks without time.
         sources: The first of them, by name.
         source_count: All of them.
     """
@@ -28,6 +31,7 @@ class DatasetFacts(Contract):
     columns: dict[str, ColumnType]
     rows: int
     window: Window | None = None
+    first: AwareDatetime | None = None
     sources: tuple[Source, ...] = ()
     source_count: int = 0
     notices: tuple[str, ...] = ()
@@ -41,6 +45,7 @@ class DatasetFacts(Contract):
             columns={name: kind for name, kind in examples.columns.items() if not name.startswith("_")},
             rows=examples.count,
             window=examples.window,
+            first=min((shard.min_time for shard in examples.shards if shard.min_time is not None), default=None),
             sources=tuple(sources[:_MOST_SOURCES]),
             source_count=len(sources),
             notices=examples.notices,

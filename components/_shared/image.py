@@ -42,7 +42,8 @@ def _tag(component: str) -> str:
     folder = _ROOT / "components" / component
     locks = sorted((_ROOT / "requirements").glob(f"{ENVIRONMENT_OF[component]}*.txt"))
     digest = hashlib.sha256()
-    for path in [*locks, *sorted(_closure(frozenset(folder.rglob("*.py"))))]:
+    page_parts = [path for path in folder.rglob("*") if path.suffix in (".jinja", ".css")]
+    for path in [*locks, *sorted(_closure(frozenset(folder.rglob("*.py")))), *sorted(page_parts)]:
         digest.update(f"{path.relative_to(_ROOT)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

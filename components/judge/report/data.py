@@ -14,6 +14,7 @@ from components.judge.report import plots
 from components.judge.report.wording import capital, count, number, percent, shorten
 
 MOST_FEATURES = 150
+_PARTS = ("train", "tune", "test", "recent")
 _SMALL_PSI, _LARGE_PSI = 0.1, 0.25
 
 _FATES: tuple[tuple[str, str, str], ...] = (
@@ -88,13 +89,19 @@ def accounting(facts: Facts) -> Accounting:
 
 
 def parts(facts: Facts) -> list[tuple[str, str, str]]:
-    """Name, rows and share of each part that the kept rows were split into."""
-    known: list[str] = [name for name in ("train", "tune", "test", "recent") if name in facts.data.parts]
-    known += sorted(set(facts.data.parts) - set(known))
-    whole = facts.dataset.rows or sum(facts.data.parts.values()) or 1
-    found = [(name, count(facts.data.parts[name]), percent(facts.data.parts[name] / whole)) for name in known]
-    between = facts.dataset.rows - sum(facts.data.parts.values())
-    return [*found, ("between the parts (embargo)", count(between), percent(between / whole))] if between > 0 else found
+    """Name, rows and share of each part that the rows kept were split into, and of the embargo between them."""
+    sizes = {name: rows for name, rows in facts.model.rows.items() if name in _PARTS}
+    if facts.data.rows.label_pending:
+        sizes["recent"] = facts.data.rows.label_pending
+    sizes |= facts.data.parts
+    if not sizes:
+        return []
+    between = facts.dataset.rows - sum(sizes.values())
+    if between > 0:
+        sizes["between the parts (embargo)"] = between
+    whole = facts.dataset.rows or 1
+    order = [*_PARTS, *sorted(set(sizes) - set(_PARTS))]
+    return [(name, count(sizes[name]), percent(sizes[name] / whole)) for name in order if name in sizes]
 
 
 def feature_rows(facts: Facts) -> tuple[list[FeatureRow], int]:
@@ -127,7 +134,7 @@ def _feature_row(feature: FeatureFacts, facts: Facts, *, is_label: bool = False)
     if feature.min is not None and feature.max is not None:
         spread = f"{value(feature.min)} to {value(feature.max)}"
     return FeatureRow(
-        name=f"{name} (label)" if is_label else name,
+        name="Label" if is_label else name,
         kind=feature.kind,
         used=is_label or feature.name in facts.learning.features,
         missing=percent(feature.missing),

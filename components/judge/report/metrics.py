@@ -24,7 +24,7 @@ from components.judge.report.wording import (
     signed,
 )
 
-_MOST_OPEN = 15
+_MOST_OPEN, _FEW = 15, 5
 MOST_SLICES = 400
 
 
@@ -209,14 +209,15 @@ def _slice_table(
         _slice_row(one, primary, places, axis, troubles.get(f"{column}={one.value}", []), binary=binary)
         for one in shown
     ]
+    shown_at_once = _MOST_OPEN if len(rows) > _MOST_OPEN + _FEW else len(rows)
     first = _slice_row(whole, primary, places, axis, [], binary=binary, is_all=True)
     return SliceTable(
         column=column,
         metric=capital(metric_name(primary)),
         low=plots.tick_text(axis.low, axis),
         high=plots.tick_text(axis.high, axis),
-        first=(first, *rows[:_MOST_OPEN]),
-        rest=tuple(rows[_MOST_OPEN:]),
+        first=(first, *rows[:shown_at_once]),
+        rest=tuple(rows[shown_at_once:]),
         headings=tuple(capital(metric_name(metric)) for metric in metrics),
         dropped=len(found) - len(shown),
     )

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from components._shared.contract import canonical_json
 from components._shared.evidence import Point
 from components._shared.facts import Facts
-from components._shared.windows import Window
+from components._shared.windows import Window, floor
 from components.judge.report import plots
 from components.judge.report.curves import Panel
 from components.judge.report.wording import length, moment, number, period, shorten
@@ -40,7 +40,10 @@ class Coefficient:
 def timeline(facts: Facts) -> list[TimelineRow]:
     """The parts on one scale of time, with the embargoes between them and what is too young; empty without time."""
     windows, zone_name = facts.windows, facts.windows.timezone
-    named = [("train", windows.train), ("tune", windows.tune), ("test", windows.test)]
+    train = windows.train
+    if train is not None and train.start is None and facts.dataset.first is not None:
+        train = Window(start=floor(facts.dataset.first, "daily", zone_name), end=train.end)
+    named = [("train", train), ("tune", windows.tune), ("test", windows.test)]
     if windows.labelled_until is not None and windows.labelled_until < windows.as_of:
         named.append(("recent", Window(start=windows.labelled_until, end=windows.as_of)))
     found = [(name, window) for name, window in named if window is not None]
@@ -91,7 +94,10 @@ def description(facts: Facts) -> list[tuple[str, str]]:
     found = [
         ("Trainer", shorten(model.learning.trainer.name)),
         ("Rows used", rows),
-        ("Labels used up to", moment(model.fit_until, zone_name) if model.fit_until else "no time in this task"),
+        (
+            "Labels used",
+            f"before {moment(model.fit_until, zone_name)}" if model.fit_until else "of the train and tune parts",
+        ),
         ("Constant to beat", base),
     ]
     found += [(f"Trainer reports {name}", number(value)) for name, value in sorted(model.metrics.items())]

@@ -31,6 +31,7 @@ from components.judge.report.wording import (
     period,
     plural,
     shorten,
+    telling,
 )
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -101,6 +102,7 @@ def _template() -> jinja2.Template:
         "moment": moment,
         "number": number,
         "shorten": shorten,
+        "telling": telling,
     }
     return environment.get_template("page.html.jinja")
 
@@ -197,21 +199,17 @@ def _fair_rows(facts: Facts) -> tuple[str, str, str]:
 
 def _constant(evaluation: Evaluation) -> tuple[str, str, str]:
     name = "A constant prediction"
-    if evaluation.constant_beats_both:
-        names = listed([metric_name(metric) for metric in evaluation.constant_beats_both])
+    if feared := telling(evaluation.constant_beats_both):
+        names = listed([metric_name(metric) for metric in feared])
         return name, f"beats {'both models' if evaluation.champion else 'the candidate'}", f"in {names}"
-    known = {
+    better = {
         metric: is_better(metric, figures.candidate.value, figures.constant)
         for metric, figures in evaluation.overall.metrics.items()
         if figures.constant is not None
     }
-    if not known:
+    compared = [metric for metric in telling(METRICS_OF[evaluation.problem]) if metric in better]
+    if not compared:
         return name, "was not compared", "no metric could be computed"
-    lost = [metric_name(metric) for metric in METRICS_OF[evaluation.problem] if known.get(metric) is False]
-    if lost:
+    if lost := [metric_name(metric) for metric in compared if not better[metric]]:
         return name, "is not beaten everywhere", f"the candidate is no better in {listed(lost)}"
-    return (
-        name,
-        "is beaten by the candidate",
-        f"in all {len(known)} metrics" if len(known) > 1 else "in the one metric there is",
-    )
+    return name, "is beaten by the candidate", f"in {listed([metric_name(metric) for metric in compared])}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from components._shared.evidence import Estimate, Evaluation, Figures
-from components._shared.gates import HIGHER_IS_BETTER
+from components._shared.gates import HIGHER_IS_BETTER, Metric
 from components._shared.task import EvaluationSection
 from components._shared.windows import Window, zone
 
@@ -53,7 +53,14 @@ _PART_NAMES: dict[str, str] = {
     "schema": "the feature is there",
     "improve": "improvement",
     "beats_base_rate": "better than a constant",
-    "score_difference": "reproduced scores",
+    "loads": "the model loads",
+    "batch": "answers a batch",
+    "missing_values": "answers missing values",
+    "unseen_category": "answers unseen categories",
+    "wrong_type": "refuses a wrong type",
+    "range": "scores in range",
+    "reproduces": "reproduces its scores",
+    "single_row": "same score alone and in a batch",
 }
 
 _LONGEST = 160
@@ -107,11 +114,12 @@ def decimals_of(*estimates: Estimate | None) -> int | None:
 
 def decimals_of_figures(figures: Figures) -> int:
     """One number of decimal places for a row of figures, so that they can be compared by eye."""
+    largest = abs(figures.candidate.value)
     for estimate in (figures.difference, figures.candidate, figures.champion):
         found = decimals_of(estimate)
         if found is not None:
-            return found
-    largest = abs(figures.candidate.value)
+            # Figures between 0 and 1 have at least three places: in wide intervals all would look alike.
+            return max(found, 3) if largest < 1 else found
     return 3 if largest < 1 else max(0, _SIGNIFICANT - 1 - math.floor(math.log10(largest)))
 
 
@@ -197,7 +205,7 @@ def period(window: Window | None, timezone: str) -> str:
         return "–"
     end = window.end.astimezone(zone(timezone))
     if window.start is None:
-        return f"until {moment(window.end, timezone)}"
+        return f"to {moment((end - timedelta(days=1)) if _is_midnight(end) else end, timezone)}"
     start = window.start.astimezone(zone(timezone))
     if not (_is_midnight(start) and _is_midnight(end)):
         return f"{moment(window.start, timezone)} – {moment(window.end, timezone)}"
@@ -248,9 +256,14 @@ def is_better(metric: str, value: float, other: float) -> bool:
     return value > other if metric in HIGHER_IS_BETTER else value < other
 
 
+def telling(metrics: Iterable[Metric]) -> list[Metric]:
+    """The metrics in which a constant has to be feared: any constant near the mean is calibrated and without bias."""
+    return [metric for metric in metrics if metric not in ("calibration_error", "bias")]
+
+
 def constant_remark(evaluation: Evaluation) -> str:
     """What a constant prediction is worth beside the models: a clause that a sentence ends with, or nothing."""
-    names = listed([metric_name(metric) for metric in evaluation.constant_beats_both])
+    names = listed([metric_name(metric) for metric in telling(evaluation.constant_beats_both)])
     if not names:
         return ""
     return f"a constant would beat {'both' if evaluation.champion else 'it'} in {names}"
