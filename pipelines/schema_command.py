@@ -14,6 +14,8 @@ import yaml
 from components._shared import storage
 from components._shared.contract import load_yaml
 from components._shared.errors import InputError, TaskError
+from components._shared.evidence import DataEvidence
+from components._shared.registry import Registry
 from components._shared.task import Column, Schema, Task
 from components.validate.proposal import CHANGED, column_text, key_text, to_yaml
 
@@ -202,16 +204,18 @@ def _proposal(uri: str | None, registry: str, task: str) -> tuple[str, str]:
     """Where the proposal comes from, and its text; empty if that run proposed nothing."""
     if uri is not None:
         return uri, storage.read(uri).decode()
-    pattern = storage.join(registry, task, "attempts", "*", "evidence.json")
-    found = sorted(storage.glob(pattern), key=lambda each: (each.modified, each.uri))
-    if not found:
+    records = Registry(registry, task)
+    names = list(records.tries())
+    if not names:
         raise InputError(
             f"No run of '{task}' is recorded",
             where=registry,
             fix="run the pipeline first, or give --registry or --proposal",
         )
-    evidence = load_yaml(storage.read(found[-1].uri))
-    return f"the run recorded in {found[-1].uri}", evidence["data"]["proposal"]
+    latest = records.file_of(names[-1], "evidence.json")
+    # Of the run's facts only those about the data are needed.
+    evidence = DataEvidence.from_value(load_yaml(storage.read(latest))["data"], where=latest)
+    return f"the run recorded in {latest}", evidence.proposal
 
 
 def _proposed(text: str, where: str) -> dict[str, Column]:

@@ -85,10 +85,11 @@ def validate(
 
     rules = pinned.metadata_schema({**columns, LABEL: Column(type="float64", required=False)}, kinds, gates.unseen)
     found = pinned.validate_statistics(train_statistics, rules)
-    anomalies = list(pinned.anomalies(found, rows="train")) if train.count else []
+    anomalies = list(pinned.anomalies(found, columns, seen["train"], rows="train")) if train.count else []
     if test.count:
         known = {(anomaly.column, anomaly.kind) for anomaly in anomalies}
-        in_test = pinned.anomalies(pinned.validate_statistics(test_statistics, rules), rows="test")
+        found_in_test = pinned.validate_statistics(test_statistics, rules)
+        in_test = pinned.anomalies(found_in_test, columns, seen["test"], rows="test")
         anomalies += [anomaly for anomaly in in_test if (anomaly.column, anomaly.kind) not in known]
     unseen = _unseen(columns, kinds, seen)
     anomalies += _few_unseen(unseen, gates, anomalies)

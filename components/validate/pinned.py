@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from components._shared.evidence import Anomaly
 from components.validate import tfdv_parts
 
 if TYPE_CHECKING:
     from components._shared.task import Column, FeatureKind
+    from components.validate.distributions import Distribution
 
 UNSEEN = "enum_type_unexpected_string_values"
 """TFDV's name of values outside the domain; the limit on their share is `data.unseen`."""
@@ -81,29 +82,45 @@ def validate_statistics(statistics: Any, schema: Any) -> Any:
     return result
 
 
-def anomalies(found: Any, *, rows: str) -> tuple[Anomaly, ...]:
+def anomalies(
+    found: Any, columns: Mapping[str, Column], seen: Mapping[str, Distribution], *, rows: str
+) -> tuple[Anomaly, ...]:
     """TFDV's anomalies as ours, sorted by column.
 
     Args:
         found: An `anomalies_pb2.Anomalies`.
+        columns: Column → what the pinned schema says of it.
+        seen: Column → distribution.
         rows: Which rows, for the description: `train` or `test`.
     """
-    return tuple(sorted(_anomalies(found, rows), key=lambda anomaly: (anomaly.column, anomaly.kind)))
-
-
-def _anomalies(found: Any, rows: str) -> Iterable[Anomaly]:
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     info = anomalies_pb2.AnomalyInfo
     named = [(value.path.step[0] if value.path.step else key, value) for key, value in found.anomaly_info.items()]
     if found.HasField("dataset_anomaly_info"):
         named.append(("", found.dataset_anomaly_info))
+    result = []
     for column, value in named:
         for reason in value.reason:
+            kind = info.Type.Name(reason.type).lower()
             text = reason.description or reason.short_description or value.description
-            yield Anomaly(
-                column=column,
-                kind=info.Type.Name(reason.type).lower(),
-                description=f"In {rows}: {text}",
-                severity="error" if value.severity == info.ERROR else "notice",
+            if column in columns and column in seen:
+                text = _in_plain_words(kind, columns[column], seen[column]) or text
+            severity: Literal["error", "notice"] = "error" if value.severity == info.ERROR else "notice"
+            result.append(
+                Anomaly(column=column, kind=kind, description=f"In {rows}: {text.strip()}", severity=severity)
             )
+    return tuple(sorted(result, key=lambda anomaly: (anomaly.column, anomaly.kind)))
+
+
+def _in_plain_words(kind: str, column: Column, seen: Distribution) -> str:
+    """What TFDV means, with the figures; empty: its own words do."""
+    if not seen.values:
+        return "no row has a value."
+    if "_big_" in kind and column.max is not None and seen.max is not None:
+        return f"the largest value is {seen.max:g}, above the pinned {column.max:g}."
+    if "_small_" in kind and column.min is not None and seen.min is not None:
+        return f"the smallest value is {seen.min:g}, below the pinned {column.min:g}."
+    if "low_fraction_present" in kind and column.max_missing is not None:
+        return f"{seen.missing:.2%} of the rows have no value, more than the pinned {column.max_missing:.2%}."
+    return ""

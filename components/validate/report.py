@@ -15,8 +15,10 @@ def html(evidence: DataEvidence, verdict: Verdict) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"count": _count, "share": _share, "figure": _figure, "value": _value}
     columns = [*evidence.features, *([evidence.label] if evidence.label else [])]
+    order = ("failed", "cannot_judge", "passed")
+    checks = sorted(verdict.checks, key=lambda check: order.index(check.outcome))
     return environment.from_string(_PAGE).render(
-        evidence=evidence, verdict=verdict, columns=columns, rows=_row_table(evidence)
+        evidence=evidence, verdict=verdict, checks=checks, columns=columns, rows=_row_table(evidence)
     )
 
 
@@ -73,7 +75,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; p
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: left; vertical-align: top; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
+.text { min-width: 13rem; } .number { text-align: right; font-variant-numeric: tabular-nums; }
 .passed { color: var(--good); } .failed, .error { color: var(--bad); font-weight: 600; } .cannot_judge { color: var(--unsure); }
 .columns { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
 .column { border: 1px solid var(--line); border-radius: .4rem; padding: .7rem; } .small { font-size: .85rem; margin: .2rem 0; }
@@ -92,14 +94,14 @@ pre { border: 1px solid var(--line); overflow-x: auto; padding: .6rem; }
 {% for example in evidence.set_aside %}<tr><td>{{ example.reason }}</td><td>{{ example.source }}</td><td class="number">{{ example.row }}</td><td>{{ example.detail }}</td></tr>
 {% endfor %}</table></div>{% endif %}
 <h2>Checks</h2>
-<div class="wide"><table><tr><th>gate</th><th>of</th><th>observed</th><th>limit</th><th>outcome</th><th>reason</th></tr>
-{% for check in verdict.checks %}<tr><td>{{ check.name }}</td><td>{{ check.slice }}</td>
-<td class="number">{{ "%.4g" % check.observed if check.observed is not none else "" }}</td><td>{{ check.limit }}</td>
-<td class="{{ check.outcome }}">{{ check.outcome | replace("_", " ") }}</td><td>{{ check.reason }}</td></tr>
+<div class="wide"><table><tr><th>outcome</th><th>gate</th><th>reason</th><th>observed</th><th>limit</th></tr>
+{% for check in checks %}<tr><td class="{{ check.outcome }}">{{ check.outcome | replace("_", " ") }}</td>
+<td>{{ check.name }}{% if check.slice %}<br><small>{{ check.slice }}</small>{% endif %}</td><td class="text">{{ check.reason }}</td>
+<td class="number">{{ "%.6g" % check.observed if check.observed is not none else "" }}</td><td>{{ check.limit }}</td></tr>
 {% endfor %}</table></div>
 {% if evidence.anomalies %}<h2>Anomalies</h2>
 <div class="wide"><table><tr><th>column</th><th>severity</th><th>what</th></tr>
-{% for anomaly in evidence.anomalies %}<tr><td>{{ anomaly.column }}</td><td class="{{ anomaly.severity }}">{{ anomaly.severity }}</td><td>{{ anomaly.description }}</td></tr>
+{% for anomaly in evidence.anomalies %}<tr><td>{{ anomaly.column }}</td><td class="{{ anomaly.severity }}">{{ anomaly.severity }}</td><td class="text">{{ anomaly.description }}</td></tr>
 {% endfor %}</table></div>{% endif %}
 <h2>Features and label in train</h2>
 <p class="small">PSI and KS: how far values moved, from the previous snapshot to train (drift) and from train to test (skew). Bars: shares of the values that are there.</p>

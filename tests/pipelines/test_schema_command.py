@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from components._shared.errors import InputError, TaskError
+from components._shared.evidence import DataEvidence
+from components._shared.manifest import Rows
+from components._shared.records import Attempt, Baseline
+from components._shared.registry import Registry
 from components._shared.task import Column, Schema
+from components._shared.windows import Windows
 from components.validate.distributions import Distribution
 from components.validate.proposal import propose
 from pipelines.schema_command import schema, with_columns
@@ -54,6 +60,28 @@ def proposal() -> str:
         "origin": Distribution(name="origin", rows=100, missing=0, numeric=False, categories={"LGA": 0.5, "EWR": 0.5}),
     }
     return propose(Schema.from_json(PINNED), [seen], frozenset({"month"}))
+
+
+def record_run(root: Path, folder: Path, number: int, text: str) -> None:
+    registry = Registry(str(root), "flights")
+    registry.open(create=True)
+    moment = datetime(2013, 7, 1 + number, tzinfo=UTC)
+    attempt = Attempt(
+        experiment="e",
+        judgement=f"{number:064x}",
+        task="flights",
+        outcome="failed",
+        result="rejected",
+        reason="unseen categories",
+        baseline=Baseline(),
+        windows=Windows(as_of=moment, timezone="UTC"),
+        model_digest="m",
+        made_from={},
+        created=moment,
+    )
+    evidence = DataEvidence(rows=Rows(), parts={}, features=(), proposal=text)
+    (folder / "evidence.json").write_text(json.dumps({"data": evidence.model_dump(mode="json")}))
+    registry.record_attempt(attempt, {"evidence.json": folder / "evidence.json"})
 
 
 def run(*arguments: object) -> Result:
@@ -126,9 +154,7 @@ def test_the_proposal_of_the_latest_recorded_run_is_the_default(task: Path, tmp_
     with pytest.raises(InputError, match="No run of 'flights' is recorded"):
         run("accept", "--task", task, "--registry", registry)
     for number, text in enumerate(["", proposal()]):
-        folder = registry / "flights" / "attempts" / f"judgement-{number}"
-        folder.mkdir(parents=True)
-        (folder / "evidence.json").write_text(json.dumps({"data": {"proposal": text}}))
+        record_run(registry, tmp_path, number, text)
         done = run("accept", "--task", task, "--registry", registry)
         assert done.exit_code == 0
         assert ("Nothing to accept" in done.output) == (text == "")

@@ -140,11 +140,12 @@ def test_few_unseen_categories_are_a_notice(case: Any) -> None:
 
 
 def test_values_beyond_pinned_bounds_fail_and_are_proposed(case: Any) -> None:
-    pinned = {"minute": Column(type="int64", min=300, max=1000), "distance": Column(type="float64", min=0)}
+    pinned = {"minute": Column(type="int64", min=300, max=1000), "distance": Column(type="float64", min=900)}
     found = case.run(pinned=pinned)
     failed = checks(found, "data.anomalies")
     assert failed["feature=minute"].outcome == "failed"
-    assert "1435" in failed["feature=minute"].reason
+    assert "the largest value is 1435, above the pinned 1000" in failed["feature=minute"].reason
+    assert "the smallest value is" in failed["feature=distance"].reason
     assert Schema.from_json(found.evidence.proposal).columns["minute"].max == 1435
     assert "above 1000" in found.evidence.proposal
     assert case.run(pinned={"minute": Column(type="int64", min=300, max=1435)}).verdict.outcome == "passed"
@@ -153,6 +154,7 @@ def test_values_beyond_pinned_bounds_fail_and_are_proposed(case: Any) -> None:
 def test_more_missing_than_pinned_fails_and_is_proposed(case: Any) -> None:
     found = case.run(pinned={"distance": Column(type="float64", max_missing=0.01)})
     assert checks(found, "data.anomalies")["feature=distance"].outcome == "failed"
+    assert "more than the pinned 1.00%" in checks(found, "data.anomalies")["feature=distance"].reason
     proposed = Schema.from_json(found.evidence.proposal).columns["distance"].max_missing
     assert proposed is not None
     assert 0.03 < proposed < 0.08
@@ -193,6 +195,7 @@ def test_a_column_without_any_value(case: Any, kind: str) -> None:
     empty = {"train": {**case.train, "empty": [None] * 4000}, "test": {**case.test, "empty": [None] * 2000}}
     needed = case.run(columns=columns, kinds={**case.kinds, "empty": kind}, **empty)
     assert checks(needed, "data.anomalies")["feature=empty"].outcome == "failed"
+    assert "no row has a value" in checks(needed, "data.anomalies")["feature=empty"].reason
     assert (facts(needed, "empty").missing, facts(needed, "empty").bins) == (1, ())
     optional = {"empty": Column(type=types[kind], required=False)}
     allowed = case.run(columns=columns, kinds={**case.kinds, "empty": kind}, pinned=optional, **empty)
