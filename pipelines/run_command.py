@@ -204,10 +204,11 @@ def _result(steps: list[StepRun], state: Path, seconds: float, log: Path) -> dic
 
 
 def _rows(artifacts: dict[str, Any]) -> dict[str, int]:
+    """Rows of each dataset among a step's artifacts."""
     return {
         name: int(artifact.metadata["rows"])
         for name, artifact in artifacts.items()
-        if "rows" in getattr(artifact, "metadata", {})
+        if getattr(artifact, "schema_title", "") == "system.Dataset" and "rows" in artifact.metadata
     }
 
 
@@ -232,13 +233,16 @@ def _show(console: Console, steps: list[StepRun], result: dict[str, Any], argume
         ("rows out", "right"),
         ("", "left"),
     ):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for step, row in zip(steps, result["steps"], strict=True):
         colour = _COLOUR.get(row["outcome"], "yellow")
         table.add_row(
-            step.name, _seconds(step).strip(), _counts(row["rows_in"]), _counts(row["rows_out"]),
-            f"[{colour}]{row['outcome']}[/]" if row["outcome"] else "",
-        )  # fmt: skip
+            step.name,
+            _seconds(step).strip(),
+            _counts(row["rows_in"]),
+            _counts(row["rows_out"]),
+            f"[{colour}]{row['outcome'].replace('_', ' ')}[/]" if row["outcome"] else "",
+        )
     console.print()
     console.print(table)
     console.print()
@@ -262,6 +266,8 @@ def _next(arguments: dict[str, Any]) -> str:
 
 
 def _counts(rows: dict[str, int]) -> str:
-    if len(set(rows.values())) == 1:
-        return f"{next(iter(rows.values())):,}"
-    return "  ".join(f"{name} {count:,}" for name, count in rows.items())
+    """The rows that a step is about: all of them if it has them as one dataset, else those of its parts."""
+    for name in ("examples", "candidate"):
+        if name in rows:
+            return f"{rows[name]:,}"
+    return " + ".join(f"{count:,}" for count in rows.values())
