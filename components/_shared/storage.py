@@ -15,7 +15,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from components._shared.errors import (
     AlreadyExistsError,
@@ -24,7 +23,7 @@ from components._shared.errors import (
     PreconditionError,
     StorageError,
 )
-from components._shared.store import HIDDEN, ObjectInfo, Store
+from components._shared.store import HIDDEN, ObjectInfo, Store, quote_path
 
 __all__ = [
     "ObjectInfo",
@@ -67,7 +66,7 @@ def join(uri: str, *parts: str | int) -> str:
                 where=uri,
                 fix="use plain names, without '..' or a leading '/'",
             )
-        joined += "/" + (quote(text, safe="/*?[]!+=:@,;$&'()~") if encoded else text)
+        joined += "/" + (quote_path(text) if encoded else text)
     return joined
 
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from components._shared.errors import AlreadyExistsError, NotFoundError, PreconditionError, StorageError
-from components._shared.store import HIDDEN, ObjectInfo, Store, is_hidden
+from components._shared.store import HIDDEN, ObjectInfo, Store, is_hidden, quote_path
 
 _PREFIX = "file://"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -66,7 +66,7 @@ class FileStore(Store):
         """Depth first, a folder sorted as its name with "/": that is the order of the URIs."""
         try:
             place = folder.stat()
-            names = {quote(e.name) if encoded else e.name: e.name + "/" * e.is_dir() for e in os.scandir(folder)}
+            names = {quote_path(e.name) if encoded else e.name: e.name + "/" * e.is_dir() for e in os.scandir(folder)}
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as cause:
@@ -87,7 +87,7 @@ class FileStore(Store):
         """See `Store`."""
         encoded = pattern.startswith(_PREFIX)
         text = unquote(pattern.removeprefix(_PREFIX)) if encoded else str(Path(pattern).expanduser())
-        uris = (_PREFIX + quote(name) if encoded else name for name in glob.iglob(text, recursive=True))  # noqa: PTH207
+        uris = (_PREFIX + quote_path(name) if encoded else name for name in glob.iglob(text, recursive=True))  # noqa: PTH207
         found = (self.stat(uri) for uri in sorted(set(uris)))
         return [info for info in found if info is not None]
 
@@ -290,7 +290,7 @@ def _translated(cause: OSError, path: Path) -> StorageError:
             return StorageError("Permission denied", where=where, fix="let this user read and write there")
         case errno.EROFS:
             return StorageError("The file system is read-only", where=where, fix="choose a root that can be written")
-        case errno.EISDIR | errno.ENOTDIR:
+        case errno.EISDIR | errno.ENOTDIR | errno.EEXIST:
             return StorageError("A folder and a file have the same name here", where=where, fix="move one of them away")
         case _:
             return StorageError(f"The file system reports: {cause.strerror or cause}", where=where, fix="run again")

@@ -173,11 +173,11 @@ def _where(uri: str) -> dict[str, str]:
 @cache
 def _client_of(process: int, endpoint: str) -> Any:
     """One client per process: its connections must not be shared across a fork."""
-    import boto3
+    from boto3.session import Session
     from botocore.config import Config
 
     # Checksums that are not required are refused by some stores; what matters is named by its SHA-256 anyway.
-    return boto3.client(
+    return Session().client(
         "s3",
         config=Config(
             retries={"mode": "standard", "max_attempts": 6},

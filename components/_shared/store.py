@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 from components._shared.errors import StorageError
 
@@ -186,3 +187,8 @@ def split_uri(uri: str, *, folder: bool = False) -> tuple[str, str]:
 def is_hidden(key: str) -> bool:
     """Whether it is a temporary file, a lock or a probe."""
     return key.rsplit("/", 1)[-1].startswith(HIDDEN)
+
+
+def quote_path(path: str) -> str:
+    """A path as it stands in a `file://` URI; what has a meaning in globs stays as it is."""
+    return quote(path, safe="/*?[]!+=:@,;$&'()~")

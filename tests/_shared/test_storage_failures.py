@@ -1,0 +1,322 @@
+"""What storage does when disk, network or writer fail in the middle."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import resource
+import signal
+import socketserver
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components._shared import storage
+from components._shared.errors import (
+    AlreadyExistsError,
+    InputError,
+    NotFoundError,
+    PreconditionError,
+    StorageError,
+)
+
+# Disk
+
+
+def test_a_file_larger_than_the_limit_leaves_nothing_behind(tmp_path: Path) -> None:
+    uri = storage.join(str(tmp_path), "large")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(StorageError, match="larger than the limit") as raised:
+            storage.create(uri, b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert uri in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can mount a small disk here")
+    try:
+        uri = storage.join(str(tmp_path), "a")
+        generation = storage.create(uri, b"old")
+        for write in (
+            lambda: storage.replace(uri, b"x" * 200_000, generation=generation),
+            lambda: storage.create(storage.join(str(tmp_path), "b"), b"x" * 200_000),
+        ):
+            with pytest.raises(StorageError, match="The disk is full; nothing was written"):
+                write()
+        assert storage.read_versioned(uri) == (b"old", generation)
+        assert [info.uri for info in storage.list_objects(str(tmp_path))] == [uri]
+        assert list(storage.list_strays(str(tmp_path))) == []
+        storage.replace(uri, b"new", generation=generation)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="A folder and a file have the same name"):
+        storage.create(str(tmp_path / "file" / "below"), b"")
+    if os.geteuid() == 0:
+        return
+    tmp_path.chmod(0o500)
+    with pytest.raises(StorageError, match="Permission denied"):
+        storage.create(str(tmp_path / "x"), b"")
+
+
+def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_object(tmp_path: Path) -> None:
+    uri = str(tmp_path / "pointer")
+    storage.create(uri, b"0" * 300_000)
+    for turn in range(1, 9):
+        child = os.fork()
+        if child == 0:
+            while True:
+                content, generation = storage.read_versioned(uri)
+                storage.replace(uri, b"%d" % ((int(content[:1]) + 1) % 10) * 300_000, generation=generation)
+        time.sleep(0.01 + turn * 0.003)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        content, generation = storage.read_versioned(uri)
+        assert len(content) == 300_000
+        assert len(set(content)) == 1
+        assert [info.uri for info in storage.list_objects(str(tmp_path))] == [uri]
+        storage.replace(uri, content, generation=generation)
+
+
+def test_readers_never_see_half_an_object(any_root: str) -> None:
+    uri = storage.join(any_root, "pointer")
+    generation = storage.create(uri, b"0" * 200_000)
+    child = os.fork()
+    if child == 0:
+        try:
+            for turn in range(1, 1000):
+                generation = storage.replace(uri, b"%d" % (turn % 10) * (200_000 + turn % 10), generation=generation)
+        finally:
+            os._exit(0)
+    try:
+        seen = set()
+        for _ in range(25):
+            content = storage.read(uri)
+            assert len(set(content)) == 1
+            assert len(content) == 200_000 + int(content[:1])
+            seen.add(content[:1])
+        assert len(seen) > 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+# Network
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Hands requests on, but answers some of them itself, or hands them on and then hangs up."""
+
+    protocol_version = "HTTP/1.1"
+    target = ""
+    plan: list[str]
+    seen: list[str]
+
+    def _any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.seen.append(self.command)
+        fate = self.plan.pop(0) if self.plan and self.command in ("POST", "PUT") else "pass"
+        if fate.isdecimal():
+            self._answer(int(fate), {}, b"{}")
+            return
+        connection = http.client.HTTPConnection(urlsplit(self.target).netloc)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        if fate == "hang up":
+            self.close_connection = True
+            return
+        self._answer(answer.status, dict(answer.getheaders()), content)
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
+                self.send_header(name, value)
+        # The answer to HEAD says how long the object is, and has no body.
+        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _any
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def _proxy(target: str, plan: list[str]) -> Iterator[tuple[str, list[str]]]:
+    seen: list[str] = []
+    handler = type("Handler", (_Proxy,), {"target": target, "plan": plan, "seen": seen})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _through(
+    scheme: str, plan: list[str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, list[str]]:
+    """A root whose store is reached through a proxy that follows the plan for the next writes."""
+    name = {"gs": "STORAGE_EMULATOR_HOST", "s3": "AWS_ENDPOINT_URL"}[scheme]
+    root: str = request.getfixturevalue({"gs": "gcs_root", "s3": "s3_root"}[scheme])
+    proxy = _proxy(os.environ[name], plan)
+    url, seen = proxy.__enter__()
+    request.addfinalizer(lambda: proxy.__exit__(None, None, None))
+    monkeypatch.setenv(name, url)
+    return root, seen
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+@pytest.mark.parametrize("fate", ["503", "429", "hang up"])
+def test_a_write_that_the_network_breaks_is_done_once(
+    scheme: str, fate: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan: list[str] = []
+    root, seen = _through(scheme, plan, request, monkeypatch)
+    uri = storage.join(root, "pointer")
+    plan[:] = [fate, fate]
+    generation = storage.create(uri, b"first")
+    assert storage.read_versioned(uri) == (b"first", generation)
+    plan[:] = [fate]
+    generation = storage.replace(uri, b"second", generation=generation)
+    assert storage.read_versioned(uri) == (b"second", generation)
+    assert len([method for method in seen if method in ("POST", "PUT")]) >= 5
+    # Somebody else's object is still told from one's own.
+    plan[:] = [fate]
+    with pytest.raises(AlreadyExistsError):
+        storage.create(uri, b"third")
+    with pytest.raises(PreconditionError):
+        storage.replace(uri, b"third", generation="12345")
+    assert storage.read(uri) == b"second"
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_a_permission_that_is_missing_is_said(
+    scheme: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = _through(scheme, ["403"], request, monkeypatch)
+    with pytest.raises(StorageError, match="Permission denied in bucket 'saiki-tests'"):
+        storage.check_root(root)
+
+
+def test_credentials_that_are_missing_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    with pytest.raises(StorageError, match="no usable Google Cloud credentials"):
+        storage.check_root("gs://bucket/root")
+    with pytest.raises(StorageError, match="no usable AWS credentials"):
+        storage.check_root("s3://bucket/root")
+
+
+class _Forgetful(_Proxy):
+    """A store that does not know conditions."""
+
+    def _any(self) -> None:
+        for name in ("If-None-Match", "If-Match"):
+            del self.headers[name]
+        super()._any()
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any
+
+
+def test_a_store_that_ignores_conditions_is_refused_at_the_start(
+    s3_root: str, s3_emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "_Proxy", _Forgetful)
+    with _proxy(s3_emulator, []) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(StorageError, match="ignores the conditions of conditional writes"):
+            storage.check_root(s3_root)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_emulator)
+    assert list(storage.list_strays(s3_root)) == []
+
+
+# Names
+
+_names = st.text(
+    st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="/"), min_size=1, max_size=20
+).filter(lambda name: name not in (".", ".."))
+_roots = st.sampled_from(["gs://bucket", "gs://bucket/a/", "s3://b/x y", "/tmp/x", "relative/x", "file:///tmp/a%20b"])
+
+
+@given(_roots, st.lists(_names, min_size=1, max_size=4))
+def test_joining_goes_below_the_root_part_by_part(root: str, parts: list[str]) -> None:
+    joined = storage.join(root, *parts)
+    assert joined.startswith(root.rstrip("/") + "/")
+    assert joined == storage.join(root, "/".join(parts))
+    step = root
+    for part in parts:
+        step = storage.join(step, part)
+    assert step == joined
+    assert joined.count("/") == root.rstrip("/").count("/") + len(parts)
+
+
+@given(
+    _roots, st.lists(_names, max_size=2), st.sampled_from(["..", ".", "", "/", "../x", "/etc", "a//b", "a/", "\x00"])
+)
+def test_joining_never_leads_out_of_the_root(root: str, parts: list[str], bad: str) -> None:
+    with pytest.raises(InputError):
+        storage.join(root, *parts, bad)
+
+
+@given(st.lists(_names.filter(lambda name: not name.startswith(".saiki-") and len(name.encode()) < 100), max_size=3))
+def test_a_file_of_any_name_is_written_listed_and_read(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    for root in (str(folder / "plain"), (folder / "as uri").as_uri()):
+        uri = storage.join(root, *parts, "x")
+        storage.create(uri, b"content")
+        assert [info.uri for info in storage.list_objects(root)] == [uri]
+        assert storage.read(uri) == b"content"
+        path = storage.local_path(uri)
+        assert path is not None
+        assert path.parts[-1 - len(parts) :] == (*parts, "x")
+
+
+def test_plain_paths_and_file_uris_name_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage.create("a b/x", b"1")
+    for uri in ("a b/x", "./a b/x", str(tmp_path / "a b" / "x"), (tmp_path / "a b" / "x").as_uri()):
+        assert storage.read(uri) == b"1"
+    with pytest.raises(StorageError, match="needs an absolute path"):
+        storage.read("file://a/x")
+    with pytest.raises(NotFoundError):
+        storage.read((tmp_path / "a%20b" / "x").as_uri())
+
+
+def test_a_link_that_leads_back_up_does_not_make_a_listing_endless(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_text("")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    assert [info.uri for info in storage.list_objects(str(tmp_path))] == [str(tmp_path / "a" / "x")]
