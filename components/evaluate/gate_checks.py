@@ -86,7 +86,8 @@ def number(value: float, decimals: int | None = None) -> str:
         decimals: How many; by default four significant digits, without zeros at the end.
     """
     size = abs(value)
-    text = f"{size:.4g}" if decimals is None else f"{size:,.{decimals}f}"
+    short = f"{size:,.0f}" if size >= 1000 else f"{size:.4g}"
+    text = short if decimals is None else f"{size:,.{decimals}f}"
     return f"−{text}" if value < 0 and text.strip("0.,") else text
 
 

@@ -1,0 +1,106 @@
+"""The step as KFP runs it, and what it leaves for the Kubeflow UI."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components._shared.evidence import Evaluation
+from components._shared.verdict import Verdict
+
+ROOT = Path(__file__).resolve().parents[3]
+OUTPUTS = {
+    "verdict": "Artifact",
+    "evidence": "Artifact",
+    "metrics": "Metrics",
+    "classification": "ClassificationMetrics",
+    "report": "HTML",
+    "summary": "Markdown",
+    "eval_result": "Artifact",
+}
+
+
+def _run(folder: Path, gates: Any, **predictions: Any) -> dict[str, dict[str, Any]]:
+    """Runs the function's source through KFP's executor; gives the metadata of each output."""
+    for name, manifest in predictions.items():
+        (folder / name).write_text(manifest.to_json(), encoding="utf-8")
+    tree = ast.parse((ROOT / "components" / "evaluate" / "component.py").read_text(encoding="utf-8"))
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
+    function.decorator_list = []
+    (folder / "step.py").write_text(f"from kfp import dsl\n\n{ast.unparse(function)}\n", encoding="utf-8")
+
+    def artifacts(kinds: dict[str, str]) -> dict[str, Any]:
+        return {
+            name: {
+                "artifacts": [
+                    {"name": name, "uri": str(folder / name), "type": {"schemaTitle": f"system.{kind}"}, "metadata": {}}
+                ]
+            }
+            for name, kind in kinds.items()
+        }
+
+    parameters = {"gates": gates.to_json(), "engine": "vectorised", "runner": ""}
+    told = {
+        "inputs": {"parameterValues": parameters, "artifacts": artifacts(dict.fromkeys(predictions, "Dataset"))},
+        "outputs": {"artifacts": artifacts(OUTPUTS), "outputFile": str(folder / "output.json")},
+    }
+    command = [sys.executable, "-m", "kfp.dsl.executor_main", "--component_module_path", str(folder / "step.py")]
+    command += ["--executor_input", json.dumps(told), "--function_to_execute", "evaluate"]
+    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all((folder / name).is_file() for name in OUTPUTS)
+    written = json.loads((folder / "output.json").read_text(encoding="utf-8"))["artifacts"]
+    return {name: written[name]["artifacts"][0].get("metadata", {}) for name in OUTPUTS}
+
+
+def test_the_kubeflow_ui_gets_scalars_a_roc_curve_a_confusion_matrix_and_a_page(
+    predictions: Any, section: Any, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(1)
+    day = np.arange(1000) % 12
+    label = (random.random(1000) < 0.3).astype(float)
+    scores = [np.clip(random.normal(0.3 + 0.2 * label, 0.2), 0, 1) for _ in range(2)]
+    slices = {"place <b>": random.choice(["<script>", "b"], 1000).tolist()}
+    candidate = predictions(scores[0], label, day, model="new", base=(0.3,), slices=slices)
+    champion = predictions(scores[1], label, day, model="old", slices=slices)
+
+    gates = section(slices=("place <b>",))
+    out = _run(tmp_path, gates, candidate=candidate, champion=champion, reference=champion)
+
+    evaluation = Evaluation.from_json((tmp_path / "evidence").read_text())
+    verdict = Verdict.from_json((tmp_path / "verdict").read_text())
+    assert out["verdict"]["outcome"] == verdict.outcome
+    auc = evaluation.overall.metrics["auc"]
+    assert auc.champion is not None and auc.difference is not None
+    assert out["metrics"]["auc"] == auc.candidate.value
+    assert out["metrics"]["champion_auc"] == auc.champion.value
+    assert out["metrics"]["difference_auc"] == auc.difference.value
+    roc = out["classification"]["confidenceMetrics"]
+    assert 2 < len(roc) <= 200
+    assert "Infinity" not in json.dumps(roc)
+    matrix = out["classification"]["confusionMatrix"]
+    assert sum(sum(row["row"]) for row in matrix["rows"]) == 1000
+    page = (tmp_path / "report").read_text()
+    HTMLParser().feed(page)
+    assert "&lt;script&gt;" in page and "<script>" not in page and "http" not in page
+    assert (tmp_path / "summary").read_text().startswith("## metrics:")
+
+
+def test_regression_and_an_empty_champion_leave_every_output(
+    predictions: Any, section: Any, nobody: Any, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(1)
+    value = random.normal(0, 1, 400)
+    candidate = predictions(value + random.normal(0, 0.3, 400), value, np.arange(400) % 8, base=(0.0,))
+    out = _run(tmp_path, section("regression"), candidate=candidate, champion=nobody, reference=nobody)
+    assert not out["classification"].get("confidenceMetrics")
+    assert "rmse" in out["metrics"] and "champion_rmse" not in out["metrics"]
