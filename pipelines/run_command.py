@@ -142,6 +142,8 @@ class _Progress:
 
     def __init__(self, *, quiet: bool) -> None:
         self.console = Console(stderr=quiet, highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = 160  # a log does not wrap; rich would assume 80 columns
         self._status: Any = None
         self._quiet = quiet
 

@@ -230,9 +230,11 @@ def _reference(models: Registry, champion: Champion) -> ModelRef | None:
 
 def _previous(models: Registry, windows: Windows) -> str:
     """The statistics of the latest attempt as of an earlier moment, losers too."""
-    earlier = [attempt for attempt in models.attempts() if attempt.windows.as_of < windows.as_of]
-    for attempt in sorted(earlier, key=lambda a: (a.windows.as_of, a.created, a.judgement), reverse=True):
-        uri = models.attempt_uri(attempt, "statistics.pb")
+    earlier = [
+        (a.windows.as_of, a.created, name) for name, a in models.tries().items() if a.windows.as_of < windows.as_of
+    ]
+    for _, _, name in sorted(earlier, reverse=True):
+        uri = models.file_of(name, "statistics.pb")
         if storage.exists(uri):
             return uri
     return ""
