@@ -59,7 +59,7 @@ def to_yaml(schema: Schema, reasons: Mapping[str, list[str]], heading: Iterable[
 def column_text(column: Column) -> str:
     """What a schema file says of a column, on one line."""
     value = column.model_dump(mode="json", exclude_defaults=True)
-    for bound in ("min", "max"):
+    for bound in ("min", "max", "max_missing"):
         if isinstance(value.get(bound), float) and value[bound].is_integer():
             value[bound] = int(value[bound])
     return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True).strip()
