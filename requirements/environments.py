@@ -148,7 +148,7 @@ def is_complete(environment: Environment) -> bool:
 
 @contextmanager
 def alone() -> Iterator[int]:
-    """One set-up at a time; the installer holds the lock too, so an orphan of a killed set-up keeps others out."""
+    """One set-up at a time; what it starts holds the lock too, so an orphan of a killed set-up keeps others out."""
     VENVS.mkdir(exist_ok=True)
     descriptor = os.open(VENVS / ".lock", os.O_RDWR | os.O_CREAT)
     try:
@@ -238,7 +238,7 @@ class Installer:
     def __init__(self, path: str, lock: int) -> None:
         """Take the uv at a path; its processes hold the set-up's lock."""
         self._path = path
-        self._lock = lock
+        self.lock = lock
         self._environ = installer_environ(os.environ, pip_settings(os.environ))
 
     @classmethod
@@ -265,7 +265,7 @@ class Installer:
                 stderr=subprocess.STDOUT,
                 env=self._environ,
                 cwd=ROOT,
-                pass_fds=(self._lock,),
+                pass_fds=(self.lock,),
             )
             try:
                 code = watch.follow(process) if watch else process.wait()
@@ -285,7 +285,7 @@ class Installer:
             text=True,
             check=False,
             env=self._environ,
-            pass_fds=(self._lock,),
+            pass_fds=(self.lock,),
         )
         return answer.stdout.strip() if answer.returncode == 0 else None
 
@@ -407,7 +407,9 @@ def make(environment: Environment, uv: Installer) -> None:
         interpreter = interpreter_for(environment, uv)
         if environment.compiles:
             need_compiler(interpreter)
-        uv.run("venv", "--quiet", "--clear", "--no-project", "--python", interpreter.path, str(environment.path))
+        if environment.path.exists():
+            shutil.rmtree(environment.path)
+        uv.run("venv", "--quiet", "--no-project", "--python", interpreter.path, str(environment.path))
     # Test tools that are there stay there.
     extra = [name for name in before if name.endswith(".txt") and name in ("dev.txt", "test.txt")]
     locks = list(dict.fromkeys([*environment.locks, *extra]))
@@ -421,14 +423,15 @@ def make(environment: Environment, uv: Installer) -> None:
             compat = ("--config-settings", "editable_mode=compat")
             uv.run("pip", "install", "--no-deps", *builds, *python, *compat, "--editable", str(ROOT), watch=watch)
         watch.doing = "compiling bytecode"
-        watch.follow(compile_bytecode(environment))
+        watch.follow(compile_bytecode(environment, uv.lock))
     complete(environment, seconds=time.monotonic() - started, locks=locks)
 
 
-def compile_bytecode(environment: Environment) -> subprocess.Popen[bytes]:
+def compile_bytecode(environment: Environment, lock: int) -> subprocess.Popen[bytes]:
     """Start to compile all modules, so that the first step need not; a template that is no Python fails no set-up."""
-    command = [str(environment.python), "-m", "compileall", "-q", "-q", "-j", "0", str(environment.path / "lib")]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [str(environment.python), "-m", "compileall", "-q", "-q", "-j", "0", "-x", r"/tests?/|_test\.py$"]
+    command.append(str(environment.path / "lib"))
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(lock,))
 
 
 def complete(environment: Environment, *, seconds: float, locks: Iterable[str] = ()) -> None:
@@ -519,6 +522,8 @@ def install(*, tests: bool) -> None:
         return
     with alone() as lock:
         todo = [environment for environment in todo if not is_complete(environment)]
+        if not todo:
+            return
         missing = [environment for environment in todo if not environment.path.exists()]
         free = shutil.disk_usage(ROOT).free
         if len(missing) > 1 and free < DISK_NEEDED:
