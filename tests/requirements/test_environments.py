@@ -81,9 +81,7 @@ def test_a_folder_of_wheels_that_is_not_there_is_not_handed_on(set_up: ModuleTyp
     assert handed_on["UV_FIND_LINKS"] == f"{tmp_path},https://wheels.example"
 
 
-def test_an_activated_environment_does_not_lead_the_installer_astray(
-    set_up: ModuleType, tmp_path: Path
-) -> None:
+def test_an_activated_environment_does_not_lead_the_installer_astray(set_up: ModuleType, tmp_path: Path) -> None:
     handed_on = set_up.installer_environ({"HOME": str(tmp_path), "VIRTUAL_ENV": "/elsewhere", "PYTHONPATH": "/x"}, {})
 
     assert not {"VIRTUAL_ENV", "PYTHONPATH"} & set(handed_on)
