@@ -186,4 +186,6 @@ def _say(proposal: Proposal, rows: int, paths: Sequence[Path]) -> None:
             click.echo(f"  {field:<9} {proposal.notes[field]}")
     click.echo(f"\nWritten: {paths[0]}, {paths[1]}. Read them, correct what is not so, then run")
     as_of = f" --set as_of={proposal.as_of}" if proposal.as_of else ""
-    click.echo(f"  saiki run training --set task={shlex.quote(str(paths[0]))}{as_of}")
+    # As it was called just now: the command line stands in a virtual environment that need not be active.
+    command = sys.argv[0] if Path(sys.argv[0]).name == "saiki" else "saiki"
+    click.echo(f"  {command} run training --set task={shlex.quote(str(paths[0]))}{as_of}")
