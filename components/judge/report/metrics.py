@@ -25,6 +25,7 @@ from components.judge.report.wording import (
 )
 
 _MOST_OPEN, _FEW = 15, 5
+_LARGE = 0.01
 MOST_SLICES = 400
 
 
@@ -171,6 +172,12 @@ def _levels_axis(all_figures: Sequence[Figures], *, constants: bool) -> plots.Ra
     return plots.Range.around(values)
 
 
+def _values_of(figures: Figures) -> Figures:
+    """The figures of candidate and champion without their intervals."""
+    champion = None if figures.champion is None else Estimate(value=figures.champion.value)
+    return Figures(candidate=Estimate(value=figures.candidate.value), champion=champion)
+
+
 def _levels_alt(name: str, figures: Figures) -> str:
     decimals = decimals_of_figures(figures)
     words = [f"{name}: candidate {estimate(figures.candidate, decimals)}"]
@@ -202,7 +209,13 @@ def _slice_table(
     metrics = [metric for metric in METRICS_OF[evaluation.problem] if metric in evaluation.overall.metrics]
     whole = evaluation.overall
     binary = evaluation.problem == "binary_classification"
-    axis = _levels_axis([one.metrics[primary] for one in [whole, *shown] if primary in one.metrics], constants=False)
+    # Small slices have intervals so wide that all others would be dots: they are cut at the plot's ends.
+    drawn = [
+        one.metrics[primary] if one.rows >= _LARGE * whole.rows else _values_of(one.metrics[primary])
+        for one in [whole, *shown]
+        if primary in one.metrics
+    ]
+    axis = _levels_axis(drawn, constants=False)
     # The decimals that all rows call for, in every slice: so a column can be read from top to bottom.
     places = {metric: decimals_of_figures(whole.metrics[metric]) for metric in metrics}
     rows = [

@@ -125,6 +125,8 @@ def first_gates(facts: Facts) -> list[GateRow]:
 
 def _gate_row(check: Check) -> GateRow:
     decimals = decimals_of(Estimate(value=check.observed or 0.0, interval=check.interval))
+    if decimals is not None and abs(check.observed or 0.0) < 1:
+        decimals = max(decimals, 3)
     return GateRow(
         name=shorten(gate_name(check.name)),
         code=shorten(check.name),
