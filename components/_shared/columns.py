@@ -49,8 +49,8 @@ def check_columns(task: Task, schema: Schema) -> None:
     """Checks that a task and its pinned schema fit together.
 
     Raises:
-        TaskError: An unknown column, one of the wrong type, an expression that cannot be evaluated, or a feature that the
-            label is derived from.
+        TaskError: An unknown column, one of the wrong type, an expression that cannot be evaluated, or a feature that
+            the label is derived from.
     """
     checked = check_data(data_section(task, schema))
     for name in task.features:

@@ -1,7 +1,7 @@
 """Digests of logical content: the same rows give the same digest on every machine and with every library version.
 
-A digest is SHA-256 over declared types and normalised values, never over a file's bytes. Each column is hashed by itself, in
-streams that do not depend on how the rows are cut into batches:
+A digest is SHA-256 over declared types and normalised values, never over a file's bytes. Each column is hashed by
+itself, in streams that do not depend on how the rows are cut into batches:
 
 - validity: one byte per row, 1 where there is a value;
 - values, little endian, 0 where there is none: `int64` and `float64` in 8 bytes (-0 as 0, every NaN as the same one),
@@ -103,7 +103,7 @@ def rows_digest(batches: pa.Table | Iterable[pa.RecordBatch], columns: Mapping[s
 def manifest_digest(columns: Mapping[str, ColumnType], shards: Iterable[Shard]) -> str:
     """The digest of a dataset: its columns, and which rows of which content belong to it.
 
-    Shards count by the digest of their rows, so that it depends neither on where they lie nor on the library that wrote them.
+    Shards count by the digest of their rows: it depends neither on where they lie nor on the library that wrote them.
     """
     return digest_of(
         {

@@ -1,8 +1,8 @@
 """The expression language of the task file: one SQL scalar expression over named columns, evaluated by DuckDB.
 
 An expression is parsed to DuckDB's own syntax tree, and only what is listed here may stand in it: columns, constants,
-comparisons, arithmetic, CASE, CAST and pure scalar functions. So it reads nothing but its row, and gives the same value on
-every run. Columns are named exactly, in upper and lower case; names that are not plain words stand in double quotes.
+comparisons, arithmetic, CASE, CAST and pure scalar functions. So it reads nothing but its row, and gives the same value
+on every run. Columns are named exactly, in upper and lower case; names that are not plain words stand in double quotes.
 
 Timestamps are moments, and functions such as `hour` or `dayname` read them on the calendar of the task's time zone.
 """
@@ -36,14 +36,15 @@ _INTEGERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
 )
 
-FUNCTIONS: frozenset[str] = frozenset(
-    """
+_CALLED = """
     + - * / // % ** ^ & | ~ << >> || ~~ !~~ ~~* !~~* ~~~ ^@
-    abs ceil ceiling floor round trunc sign sqrt cbrt exp ln log log2 log10 pow power greatest least isnan isinf isfinite
+    abs ceil ceiling floor round trunc sign sqrt cbrt exp ln log log2 log10 pow power greatest least
+    isnan isinf isfinite
     mod fmod add subtract multiply divide pi sin cos tan asin acos atan atan2 radians degrees
     length len strlen lower upper lcase ucase trim ltrim rtrim left right substr substring replace concat concat_ws
     contains starts_with prefix ends_with suffix strpos instr position reverse repeat lpad rpad split_part translate
-    regexp_matches regexp_full_match regexp_replace regexp_extract like_escape not_like_escape ilike_escape not_ilike_escape
+    regexp_matches regexp_full_match regexp_replace regexp_extract like_escape not_like_escape
+    ilike_escape not_ilike_escape
     ascii unicode chr strip_accents levenshtein hamming
     if ifnull nullif coalesce constant_or_null
     year month day hour minute second millisecond microsecond quarter week weekday isodow isoyear dow doy dayofweek
@@ -52,23 +53,29 @@ FUNCTIONS: frozenset[str] = frozenset(
     make_date make_timestamp make_timestamptz make_time strftime strptime try_strptime timezone
     to_years to_months to_weeks to_days to_hours to_minutes to_seconds to_milliseconds to_microseconds
     md5 sha256 bit_count
-    """.split()
-)
+"""
+FUNCTIONS: frozenset[str] = frozenset(_CALLED.split())
 """What may be called. Pure, of one row; their values do not depend on the clock, on chance or on files."""
 
-_TYPES: frozenset[str] = frozenset(
-    """
-    bigint int8 long integer int int4 signed smallint int2 short tinyint int1 hugeint ubigint uinteger usmallint utinyint
+_CAST_TO = """
+    bigint int8 long integer int int4 signed smallint int2 short tinyint int1 hugeint
+    ubigint uinteger usmallint utinyint
     double float8 real float4 float decimal numeric boolean bool logical varchar char bpchar text string
     date time timestamp datetime timestamptz interval
-    """.split()
-) | {"timestamp with time zone"}
+"""
+_TYPES: frozenset[str] = frozenset(_CAST_TO.split()) | {"timestamp with time zone"}
 
 _OPERATORS: frozenset[str] = frozenset(
-    """
-    OPERATOR_NOT OPERATOR_IS_NULL OPERATOR_IS_NOT_NULL OPERATOR_COALESCE OPERATOR_NULLIF OPERATOR_TRY COMPARE_IN
-    COMPARE_NOT_IN
-    """.split()
+    {
+        "OPERATOR_NOT",
+        "OPERATOR_IS_NULL",
+        "OPERATOR_IS_NOT_NULL",
+        "OPERATOR_COALESCE",
+        "OPERATOR_NULLIF",
+        "OPERATOR_TRY",
+        "COMPARE_IN",
+        "COMPARE_NOT_IN",
+    }
 )
 
 _CHILDREN: dict[str, tuple[str, ...]] = {
@@ -82,6 +89,12 @@ _CHILDREN: dict[str, tuple[str, ...]] = {
     "CONSTANT": (),
     "COLUMN_REF": (),
 }
+
+
+_QUOTES = (
+    "write one scalar expression such as price > 15; "
+    'a name with spaces, or one that is a word of SQL (at, order), stands in double quotes: "unit price"'
+)
 
 
 @dataclass(frozen=True)
@@ -175,7 +188,7 @@ def _parse(text: str, where: str) -> Any:
         raise TaskError(
             f"{text!r} is not a SQL expression: {problem}",
             where=where,
-            fix='write one scalar expression such as arr_delay > 15; a column with spaces stands in double quotes: "dep delay"',
+            fix=_QUOTES,
         )
     node = tree["statements"][0]["node"] if len(tree["statements"]) == 1 else {}
     plain = (
@@ -246,11 +259,14 @@ def _check_function(node: Any, where: str) -> None:
 def _bind(sql: str, columns: Mapping[str, ColumnType], where: str) -> str:
     import duckdb
 
-    row = ", ".join(f"CAST(NULL AS {SQL_TYPES[kind]}) AS {column_id(name)}" for name, kind in columns.items())
+    database = _connection()
+    row = ", ".join(f"{column_id(name)} {SQL_TYPES[kind]}" for name, kind in columns.items())
+    database.execute(f"CREATE OR REPLACE TEMP TABLE one_row ({row or 'nothing INTEGER'})")
+    database.execute("INSERT INTO one_row DEFAULT VALUES")
     try:
-        described = _connection().execute(f"DESCRIBE SELECT {sql} FROM (SELECT {row or 'NULL'})").fetchone()
-        # A row of nulls finds constants that are not of the type that they are compared with.
-        _connection().execute(f"SELECT CAST({sql} AS VARCHAR) FROM (SELECT {row or 'NULL'})").fetchone()
+        described = database.execute(f"DESCRIBE SELECT {sql} FROM one_row").fetchone()
+        # Even a row of nulls finds constants that are not of the type that they are compared with.
+        database.execute(f"SELECT CAST({sql} AS VARCHAR) FROM one_row").fetchone()
     except duckdb.Error as cause:
         problem = str(cause).split("\n")[0].split(": ", 1)[-1]
         for name in columns:

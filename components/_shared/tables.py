@@ -1,7 +1,7 @@
 """Rows in content-addressed Parquet shards: written in order once, read by manifest ever after.
 
-Where a shard ends depends on the rows alone, so that a later run over a longer window shares the shards of the months that
-have not changed. Rows come in the order of the manifest, and a shard is cut before a row
+Where a shard ends depends on the rows alone, so that a later run over a longer window shares the shards of the months
+that have not changed. Rows come in the order of the manifest, and a shard is cut before a row
 
 - whose `_time` lies in another calendar year (UTC), or in another month once the shard holds `MONTH_ROWS` rows, and
 - after `SHARD_ROWS` rows.
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -62,8 +63,8 @@ class ShardWriter:
         data_root: Where the shards go.
         columns: Name → declared type, in order. Rows with `_time` are also cut by the calendar.
 
-    The rows come already sorted. Nothing is visible under the data root before a shard is complete, and a shard that is there
-    already is not written again. Use as a context manager: leaving it by an error removes what is unfinished.
+    The rows come already sorted. Nothing is visible under the data root before a shard is complete, and a shard that is
+    there already is not written again. Use as a context manager: leaving it by an error removes what is unfinished.
     """
 
     def __init__(self, data_root: str, columns: Mapping[str, ColumnType]) -> None:
@@ -111,7 +112,7 @@ class ShardWriter:
             self._open = None
 
     def _pieces(self, table: pa.Table) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
-        """Runs of rows that go to one shard, with the times of their first and last row; finishes a shard between them."""
+        """Runs of rows that go to one shard, with their first and last time; finishes a shard between them."""
         import numpy as np
 
         times: Any = None
@@ -120,7 +121,7 @@ class ShardWriter:
             times = table.column("_time").cast("int64").to_numpy()
             months = times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
             starts = [0, *(np.flatnonzero(np.diff(months)) + 1).tolist(), table.num_rows]
-            runs = [(first, last, int(months[first])) for first, last in zip(starts, starts[1:], strict=False)]
+            runs = [(first, last, int(months[first])) for first, last in pairwise(starts)]
         for first, last, month in runs:
             if self._open is not None and self._open.ends_before(month):
                 self._finish()
@@ -258,7 +259,7 @@ def read_table(manifest: Manifest, columns: Sequence[str] | None = None, window:
 
 
 def row_range(shard: Shard, window: Window) -> tuple[int, int]:
-    """Which rows of a shard belong to it and lie in the window: half-open, and contiguous since rows are sorted by time."""
+    """Which rows of a shard belong to it and lie in the window: half-open, contiguous since they are sorted by time."""
     if shard.min_time is None or shard.max_time is None:
         raise DataError("These rows have no time, so a window does not select any", where=shard.uri)
     first = shard.start if window.start is None else max(shard.start, _rows_before(shard, window.start))

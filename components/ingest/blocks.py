@@ -36,7 +36,7 @@ class Block:
     """Some rows of a file.
 
     Attributes:
-        columns: Declared columns that the file has: an Arrow array of texts or of the file's own type, or Python values.
+        columns: Declared columns of the file: an Arrow array (texts, or of the file's own type), or Python values
         rows: The number of each row, counted from 1.
         broken: Rows among them that are not in `columns`.
     """

@@ -1,8 +1,8 @@
 """Reads CSV as a stream of blocks.
 
-Arrow's parser is fast and lenient: a stray quote makes it swallow rows in silence. So it is given only pieces in which every
-quote opens or closes a field. Any other piece is read by Python's strict parser, which sets aside the line with the stray
-quote and goes on with the next.
+Arrow's parser is fast and lenient: a stray quote makes it swallow rows in silence. So it is given only pieces in which
+every quote opens or closes a field. Any other piece is read by Python's strict parser, which sets aside the line with
+the stray quote and goes on with the next.
 """
 
 from __future__ import annotations
@@ -167,10 +167,10 @@ class _Reader:
 
 
 class _StrictRows:
-    """Rows of a text by Python's strict parser; a line whose quotes are wrong is a row of its own, with `problem` set.
+    """Rows of a text by Python's strict parser; a line with wrong quotes is a row by itself, with `problem` set.
 
     Args:
-        final: Nothing follows the text, so a quote that is still open at its end is a stray one; otherwise the row is left.
+        final: Nothing follows the text, so an open quote at its end is a stray one; otherwise the row is left.
     """
 
     def __init__(self, text: str, options: CsvOptions, *, final: bool = True) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components._shared.columns import CheckedColumns, check_data
+from components._shared.columns import check_data
 from components._shared.contract import digest_of
 from components._shared.digests import arrow_type, manifest_digest
 from components._shared.errors import DataError
@@ -121,7 +121,7 @@ def _stage(
 def _typed(
     block: Block, data: DataSection, windows: Windows, file: File
 ) -> tuple[Block, list[tuple[int, str, str]], int]:
-    """The block with all declared columns in their types; its malformed rows; and how many of these are out of the window."""
+    """The block with all declared columns typed; its malformed rows; and how many of these are out of the window."""
     import numpy as np
     import pyarrow as pa
 
@@ -138,10 +138,10 @@ def _typed(
                 where=file.name,
                 fix="correct the type in the schema, or export the file with that type",
             ) from cause
-    arrays = {name: column.array for name, column in converted.items()}
+    arrays = {name: result.array for name, result in converted.items()}
     details: dict[int, str] = {}
-    for name, column in converted.items():
-        for position, problem in column.bad.items():
+    for name, result in converted.items():
+        for position, problem in result.bad.items():
             details.setdefault(position, f"{name}: {_shown(block.columns[name][position])} {problem}")
     if not details:
         return Block(arrays, block.rows), [], 0

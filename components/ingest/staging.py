@@ -1,4 +1,4 @@
-"""Decides what becomes of each row: a table in DuckDB that spills to disk, so that memory does not grow with the source.
+"""Decides what becomes of each row, in a DuckDB table that spills to disk: memory does not grow with the source.
 
 ::
 
@@ -7,8 +7,8 @@
                                          └─ kept, label pending ─ sorted by (_time, _key)
 
 The state of a row is decided in this order: out of window; a derived column, the time or the weight cannot be used
-(malformed); not sampled; duplicate; label pending; out of population; label missing; the label cannot be used (malformed);
-kept. Whatever depends on the outcome is looked at only once labels are mature.
+(malformed); not sampled; duplicate; label pending; out of population; label missing; the label cannot be used
+(malformed); kept. Whatever depends on the outcome is looked at only once labels are mature.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Staging:
             problems.append(("tried_cluster IS NULL", "'the cluster cannot be evaluated'"))
         if data.time is not None:
             parts["_time"] = f"CAST({column_id(data.time)} AS TIMESTAMP WITH TIME ZONE)"
-            problems.append((f"_time IS NULL", _literal(f"the time {data.time!r} is missing")))
+            problems.append(("_time IS NULL", _literal(f"the time {data.time!r} is missing")))
         parts["_weight"] = f"CAST({column_id(data.weight)} AS DOUBLE)" if data.weight else "CAST(1 AS DOUBLE)"
         problems.append(
             (

@@ -1,4 +1,4 @@
-"""Values of declared types: what a text, a JSON value or a Parquet column may be read as. Strict, and the same in every file.
+"""Values of declared types: what a text, a JSON value or a Parquet column may be read as. The same in every file.
 
 ==========  ==========================================================================================================
 int64       `12`, `-3`, `+4`, `5.0`; never `1.5`, `1e3`, `0x10`, `1,000`
@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from components._shared.digests import arrow_type

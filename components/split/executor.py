@@ -1,7 +1,7 @@
 """Divides a manifest into *train*, *tune*, *test* and *recent*. The parts refer to ranges of the same shards.
 
-Rows with time are divided by the windows that `plan` fixed. Rows without are divided by their key, which is a hash and so is
-spread evenly from 0 to 1::
+Rows with time are divided by the windows that `plan` fixed. Rows without are divided by their key, which is a hash and
+so is spread evenly from 0 to 1::
 
     0        test_share          test_share + tune_share                    1
     |--- test ---|-------- tune --------|-------------- train --------------|
@@ -109,7 +109,7 @@ def _part(
         if start < stop:
             shards.append(shard.model_copy(update={"start": start, "stop": stop}))
     return Manifest(
-        role=role,  # type: ignore[arg-type]
+        role=role,
         digest=manifest_digest(examples.columns, shards),
         columns=examples.columns,
         shards=tuple(shards),
@@ -144,7 +144,7 @@ def _check_part(part: Manifest, examples: Manifest, windows: Windows) -> None:
             elif value != first:
                 return
     raise DataError(
-        f"The label is {first:g} in all {part.count} rows of the {part.role} part: there is nothing to learn or to judge"
+        f"The label is {first:g} in all {part.count} rows of the {part.role} part: nothing to learn or to judge"
         if first is not None
         else f"No row of the {part.role} part has a label",
         where=where,

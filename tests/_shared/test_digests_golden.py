@@ -1,4 +1,4 @@
-"""The digests hold in every environment: run by `.venv` and by `.venvs/analysis`, whose pyarrow and numpy are years apart."""
+"""The digests hold in every environment: `.venv` and `.venvs/analysis` have pyarrow and numpy that are years apart."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def test_a_parquet_column_of_another_type_is_refused_not_guessed(ingested, tmp_p
     pq.write_table(
         pa.table({"id": [[1]], "at": ["2024-01-01"], "amount": [1.0], "town": ["Ulm"], "late": [True]}), path
     )
-    with pytest.raises(DataError, match="'id' is of type list.* declared int64"):
+    with pytest.raises(DataError, match=r"'id' is of type list.* declared int64"):
         ingested(path)
 
 
