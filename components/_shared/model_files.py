@@ -21,7 +21,7 @@ _BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json"})
 
 
 def model_digest(model_dir: Path) -> str:
-    """SHA-256 over the path and the SHA-256 of every file of a model; `model.json` and the registry's records beside it are left out.
+    """SHA-256 over the path and the SHA-256 of every file of a model, without `model.json` and the registry's records.
 
     Raises:
         NotFoundError: There is no such directory.
@@ -62,7 +62,8 @@ def verify_model(model_dir: Path) -> ModelInfo:
     found = model_digest(model_dir)
     if found != info.digest:
         raise CorruptError(
-            f"The model's files are not those that were trained: their digest is {found[:12]}, model.json says {info.digest[:12]}",
+            f"The model's files are not those that were trained: their digest is {found[:12]}, "
+            f"model.json says {info.digest[:12]}",
             where=str(model_dir),
             fix="train again, or restore the directory; a model's files are never edited in place",
         )
@@ -71,7 +72,7 @@ def verify_model(model_dir: Path) -> ModelInfo:
 
 @contextmanager
 def registered_model(ref: ModelRef) -> Iterator[Path]:
-    """The directory of a model in the registry, verified: in place where the registry is a folder, else a copy for a while.
+    """The verified directory of a model in the registry: in place where that is a folder, else a copy for a while.
 
     Raises:
         NotFoundError: It is gone.
@@ -89,7 +90,8 @@ def registered_model(ref: ModelRef) -> Iterator[Path]:
         info = verify_model(place)
         if info.digest != ref.digest:
             raise CorruptError(
-                f"Version {ref.version} is not the model that it was: its digest is {info.digest[:12]}, not {ref.digest[:12]}",
+                f"Version {ref.version} is not the model that it was: its digest is {info.digest[:12]}, "
+                f"not {ref.digest[:12]}",
                 where=ref.uri,
                 fix="restore the version's files, or roll back to another version",
             )

@@ -45,7 +45,10 @@ _TYPES_OF: dict[FeatureKind, tuple[ColumnType, ...]] = {
 
 
 def model_inputs(features: Mapping[str, FeatureKind]) -> dict[str, ModelInput]:
-    """Feature column → signature argument. Column names are free text, arguments are identifiers, unique whatever their case."""
+    """Feature column → signature argument.
+
+    Column names are free text; arguments are identifiers, unique whatever their case.
+    """
     taken: set[str] = set()
     inputs = {}
     for name, kind in features.items():
@@ -74,8 +77,8 @@ def check_features(features: Mapping[str, FeatureKind], columns: Mapping[str, Co
             raise DataError(
                 f"The feature '{name}' is {kind}, but its column is of type {columns[name]}",
                 where=where,
-                fix=f"a {kind} feature takes a column of type {', '.join(_TYPES_OF[kind])}: change features.{name}.kind "
-                "in the task file, or the column's type in the schema",
+                fix=f"a {kind} feature takes a column of type {', '.join(_TYPES_OF[kind])}: change "
+                f"features.{name}.kind in the task file, or the column's type in the schema",
             )
 
 

@@ -1,8 +1,8 @@
 """A SavedModel loaded as a model server loads it: by TensorFlow's C library, without importing TensorFlow.
 
-`import tensorflow` takes seconds and half a gigabyte, and running a finished graph needs none of it. The functions called here
-are TensorFlow's public C API (`tensorflow/c/c_api.h`, `tensorflow/c/tf_tstring.h` of the installed package), which is kept
-stable for other languages' bindings. The library is the one that belongs to the installed `tensorflow` package.
+`import tensorflow` takes seconds and half a gigabyte, and running a finished graph needs none of it. The functions that
+are called here are TensorFlow's public C API (`c_api.h` and `tf_tstring.h` of the installed package), which is kept stable
+for other languages' bindings. The library is the one that belongs to the installed `tensorflow` package.
 """
 
 from __future__ import annotations
@@ -217,9 +217,8 @@ class _Output(ctypes.Structure):
 _Deallocator = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
 
 
-@_Deallocator
-def _keep(data: int | None, length: int, argument: int | None) -> None:
-    """Tensors borrow numpy's memory, which outlives the call."""
+# Tensors borrow numpy's memory, which outlives the call: there is nothing to free.
+_keep = _Deallocator(lambda data, length, argument: None)
 
 
 def _tensor(values: NDArray[Any], kept: list[Any]) -> int:
@@ -287,12 +286,13 @@ def _library() -> Any:
         ("TF_NewSessionOptions", pointer, []),
         ("TF_DeleteSessionOptions", None, [pointer]),
         ("TF_SetConfig", None, [pointer, text, size, pointer]),
-        ("TF_LoadSessionFromSavedModel", pointer, [pointer, pointer, text, pointer, integer, pointer, pointer, pointer]),
+        ("TF_LoadSessionFromSavedModel", pointer,
+         [pointer, pointer, text, pointer, integer, pointer, pointer, pointer]),
         ("TF_CloseSession", None, [pointer, pointer]),
         ("TF_DeleteSession", None, [pointer, pointer]),
         ("TF_GraphOperationByName", pointer, [pointer, text]),
-        ("TF_SessionRun", None, [pointer, pointer, pointer, pointer, integer, pointer, pointer, integer, pointer, integer,
-                                 pointer, pointer]),
+        ("TF_SessionRun", None,
+         [pointer, pointer, pointer, pointer, integer, pointer, pointer, integer, pointer, integer, pointer, pointer]),
         ("TF_NewTensor", pointer, [integer, pointer, integer, pointer, size, _Deallocator, pointer]),
         ("TF_DeleteTensor", None, [pointer]),
         ("TF_TensorType", integer, [pointer]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ def predict(
     """
     kept = _kept(examples, gates)
     columns: dict[str, ColumnType] = {**kept, **dict.fromkeys(score_columns(gates), "float64")}
+    place: AbstractContextManager[Path]
     if model is not None:
         place = nullcontext(model)
     elif registered is not None:

@@ -27,8 +27,9 @@ def answers(model_dir: Path, rows: pa.RecordBatch) -> dict[str, Any]:
         rows: Raw feature columns.
 
     Returns:
-        `rows`: scores of all rows; `single`: of the first alone; `missing`: of one without any value; `unseen`: of the first
-        with categories that nobody has seen; `wrong_type`: what a text in place of a number, or the reverse, is answered.
+        `rows`: scores of all rows; `single`: of the first alone; `missing`: of one without any value; `unseen`: of the
+        first with categories that nobody has seen; `wrong_type`: of the first with a text in place of a number, or the
+        reverse.
     """
     from components._shared.model_files import read_model_info
     from components._shared.saved_model import SavedModel

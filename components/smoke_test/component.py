@@ -14,7 +14,7 @@ def smoke_test(
     verdict: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
 ):
-    """Loads the model in a fresh process, as a server would, asks it raw rows, and compares with the stored predictions.
+    """Loads the model in a fresh process, as a server would, and asks it raw rows that it has scored before.
 
     Args:
         model: The model.

@@ -5,7 +5,7 @@
     <root>/<digest of all that decides the result>/<sha256>.npz    the state, content-addressed, written first
                                                   /latest.json     names it; replaced by compare-and-swap
 
-A checkpoint belongs to one experiment: its folder is named by the digest of the rows, the learning section and the code.
+A checkpoint belongs to one experiment: its folder is named by the digest of rows, learning section and code.
 """
 
 from __future__ import annotations

@@ -138,42 +138,58 @@ def label_statistics(part: Manifest, learning: LearningSection) -> LabelStatisti
     """
     import numpy as np
 
-    from components._shared.tables import read_table
+    from components._shared.tables import iter_batches
 
-    table = read_table(part, ["_label", "_weight"])
-    table = table.filter(table.column("_label").is_valid())
-    labels = table.column("_label").to_numpy()
-    weights = table.column("_weight").fill_null(1.0).to_numpy()
-    where = f"{part.role} rows"
-    if not len(labels):
-        raise DataError(
-            "No row has a label", where=where, fix="take a longer window, or look at the label's expression"
-        )
-    if not np.isfinite(labels).all():
-        raise DataError("Some labels are not finite numbers", where=where, fix="look at the label's expression")
-    if not np.isfinite(weights).all() or weights.min() < 0 or not weights.sum() > 0:
-        raise DataError(
-            "Weights are finite, not negative, and not all zero", where=where, fix="look at the weight column"
-        )
-    total = float(weights.sum())
-    mean = float((labels * weights).sum() / total)
-    std = float(np.sqrt(((labels - mean) ** 2 * weights).sum() / total))
-    base: tuple[float, ...] = (mean,)
-    if learning.problem == "multiclass_classification":
-        classes = len(learning.classes or ())
-        if labels.min() < 0 or labels.max() >= classes or (labels != labels.astype("int64")).any():
-            raise DataError(f"Labels are not class indices from 0 to {classes - 1}", where=where)
-        base = tuple((np.bincount(labels.astype("int64"), weights, classes) / total).tolist())
-    elif learning.problem == "binary_classification" and not np.isin(labels, (0.0, 1.0)).all():
-        raise DataError("Labels are not 0 or 1", where=where, fix="look at label.expression and label.positive")
-    if part.role == "train" and (labels == labels[0]).all():
+    where, classes = f"{part.role} rows", max(len(learning.classes or ()), 2)
+    rows, total, shares = 0, 0.0, np.zeros(classes)
+    sums = np.zeros(2)
+    lowest, highest, origin = np.inf, -np.inf, 0.0
+    for batch in iter_batches(part, ["_label", "_weight"]):
+        batch = batch.filter(batch.column(0).is_valid())
+        labels = batch.column(0).to_numpy(zero_copy_only=False)
+        weights = batch.column(1).fill_null(1.0).to_numpy(zero_copy_only=False)
+        if not len(labels):
+            continue
+        _check_labels(labels, weights, learning, where)
+        origin = origin if rows else float(labels[0])
+        rows, total = rows + len(labels), total + float(weights.sum())
+        # Moments are taken about the first label: of large labels, squares would lose all digits.
+        sums += [((labels - origin) * weights).sum(), ((labels - origin) ** 2 * weights).sum()]
+        lowest, highest = min(lowest, labels.min()), max(highest, labels.max())
+        if learning.problem == "multiclass_classification":
+            shares += np.bincount(labels.astype("int64"), weights, classes)
+    if not rows:
+        fix = "take a longer window, or look at the label's expression"
+        raise DataError("No row has a label", where=where, fix=fix)
+    if not total:
+        raise DataError("All rows have the weight 0", where=where, fix="look at the weight column")
+    if part.role == "train" and lowest == highest:
         kind = "value" if learning.problem == "regression" else "class"
         raise DataError(
-            f"All {len(labels)} labels are of one {kind}: there is nothing to learn",
+            f"All {rows} labels are of one {kind}: there is nothing to learn",
             where=where,
             fix="take a longer window, or look at the label's expression",
         )
-    return LabelStatistics(rows=len(labels), base=base, std=std, mean_weight=total / len(labels))
+    mean, square = sums / total
+    base = tuple((shares / total).tolist()) if learning.problem == "multiclass_classification" else (origin + mean,)
+    std = float(np.sqrt(max(square - mean**2, 0.0)))
+    return LabelStatistics(rows=rows, base=tuple(map(float, base)), std=std, mean_weight=total / rows)
+
+
+def _check_labels(labels: Any, weights: Any, learning: LearningSection, where: str) -> None:
+    import numpy as np
+
+    if not np.isfinite(weights).all() or weights.min() < 0:
+        raise DataError("Some weights are negative, or no numbers", where=where, fix="look at the weight column")
+    expected = "finite numbers"
+    fine = np.isfinite(labels).all()
+    if learning.problem == "binary_classification":
+        fine, expected = np.isin(labels, (0.0, 1.0)).all(), "0 or 1"
+    elif learning.problem == "multiclass_classification":
+        last = len(learning.classes or ()) - 1
+        fine, expected = np.isin(labels, np.arange(last + 1)).all(), f"class indices from 0 to {last}"
+    if not fine:
+        raise DataError(f"Some labels are not {expected}", where=where, fix="look at the label of the task file")
 
 
 def _run(trainer: Trainer, job: TrainingJob, name: str) -> TrainedModel:

@@ -20,7 +20,7 @@ def write_saved_model(
     Args:
         model_dir: Its directory.
         inputs: Feature column → argument of the signature.
-        score: From argument → [batch, 1] tensor to the scores, [batch, 1] or [batch, classes], in TensorFlow operations.
+        score: From argument → [batch, 1] tensor to the scores, [batch, 1] or [batch, classes], in TensorFlow.
         tracked: Variables, look-up tables and modules that `score` uses.
     """
     import tensorflow as tf

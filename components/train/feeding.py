@@ -1,12 +1,12 @@
 """Rows for the epochs: encoded once and held where they fit, else streamed from their shards in shuffled blocks.
 
-Rows stand in order of time. So that an epoch does not end on the youngest rows, a block that is streamed is made of pieces
-from all over the manifest, in an order that the seed and the epoch decide; within a block, single rows are shuffled.
+Rows stand in order of time. So that an epoch does not end on the youngest rows, a block that is streamed is made of
+pieces from all over the manifest, in an order that the seed and the epoch decide; in a block, single rows are shuffled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
     from components.train.job import LabelledBatch, LabelledRows
     from components.train.preprocessing import Encoding
 
-HELD_BYTES = 256 * 2**20
+HELD_BYTES = 64 * 2**20
 """Encoded rows up to this size stay in memory: more would make memory grow with the rows, and gain little."""
 
 PIECE_ROWS = 32_768
-BLOCK_PIECES = 8
+_BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
 class Block:
-    """Encoded rows. The last row is padding: zeros, of no weight."""
+    """Encoded rows.
 
-    dense: NDArray[np.float32]
-    index: NDArray[np.int32]
-    labels: NDArray[np.float32]
-    weights: NDArray[np.float32]
+    Attributes:
+        columns: Tensors: dense, index, labels, weights. Rows from `rows` on are padding: zeros, of no weight.
+        rows: How many rows there are.
+    """
+
+    columns: tuple[Any, Any, Any, Any]
     rows: int
 
 
@@ -60,7 +62,7 @@ class Feeder:
         label_mean: float = 0.0,
         label_std: float = 1.0,
         mean_weight: float = 1.0,
-        held_bytes: int = HELD_BYTES,
+        held_bytes: float = HELD_BYTES,
     ) -> None:
         self._rows = rows
         self._count = count
@@ -70,14 +72,15 @@ class Feeder:
         self._mean_weight = mean_weight
         self._pieces = _pieces(rows.manifest)
         width = 4 * (len(encoding.dense_terms) + encoding.positions + 2)
-        self._held: Block | None = self._block(self._pieces, count) if count * width <= held_bytes else None
+        self._block_pieces = max(1, min(_BLOCK_BYTES, int(held_bytes)) // (width * PIECE_ROWS))
+        self._held = self._block(self._pieces, count) if count * width <= held_bytes else None
 
     @property
     def held(self) -> bool:
         """Whether the rows are held in memory."""
         return self._held is not None
 
-    def blocks(self, shuffle_seed: int | None = None) -> Iterator[Block]:
+    def blocks(self, shuffle_seed: Sequence[int] | None = None) -> Iterator[Block]:
         """All rows, once.
 
         Args:
@@ -91,27 +94,34 @@ class Feeder:
         order = np.arange(len(self._pieces))
         if shuffle_seed is not None:
             np.random.default_rng(shuffle_seed).shuffle(order)
-        groups = [order[start : start + BLOCK_PIECES] for start in range(0, len(order), BLOCK_PIECES)]
+        groups = [order[start : start + self._block_pieces] for start in range(0, len(order), self._block_pieces)]
 
-        def arrays() -> Iterator[tuple[Any, ...]]:
+        def encoded() -> Iterator[tuple[Any, ...]]:
             for group in groups:
-                block = self._block([self._pieces[number] for number in group], BLOCK_PIECES * PIECE_ROWS)
-                yield block.dense, block.index, block.labels, block.weights, block.rows
+                yield self._encoded([self._pieces[number] for number in group], size)
 
+        size = self._block_pieces * PIECE_ROWS
         spec = (
-            tf.TensorSpec([None, len(self._encoding.dense_terms)], tf.float32),
-            tf.TensorSpec([None, self._encoding.positions], tf.int32),
-            tf.TensorSpec([None], tf.float32),
-            tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([size + 1, len(self._encoding.dense_terms)], tf.float32),
+            tf.TensorSpec([size + 1, self._encoding.positions], tf.int32),
+            tf.TensorSpec([size + 1], tf.float32),
+            tf.TensorSpec([size + 1], tf.float32),
             tf.TensorSpec([], tf.int64),
         )
         # The next block is read and encoded while the network trains on this one.
-        for dense, index, labels, weights, rows in tf.data.Dataset.from_generator(
-            arrays, output_signature=spec
-        ).prefetch(1):
-            yield Block(dense, index, labels, weights, int(rows))
+        for *columns, rows in tf.data.Dataset.from_generator(encoded, output_signature=spec).prefetch(1):
+            dense, index, labels, weights = columns
+            yield Block((dense, index, labels, weights), int(rows))
 
     def _block(self, pieces: list[Manifest], size: int) -> Block:
+        import tensorflow as tf
+
+        *columns, rows = self._encoded(pieces, size)
+        dense, index, labels, weights = (tf.constant(column) for column in columns)
+        return Block((dense, index, labels, weights), rows)
+
+    def _encoded(self, pieces: list[Manifest], size: int) -> tuple[Any, ...]:
+        """Rows in arrays of one size, and how many there are."""
         dense = np.zeros((size + 1, len(self._encoding.dense_terms)), dtype="float32")
         index = np.zeros((size + 1, self._encoding.positions), dtype="int32")
         labels = np.zeros(size + 1, dtype="float32")
@@ -119,12 +129,12 @@ class Feeder:
         start = 0
         for piece in pieces:
             for batch in self._rows.batches(PIECE_ROWS, piece):
-                place = slice(start, start + len(batch))
-                dense[place], index[place] = self._encoding.encode(batch.features, len(batch))
+                place = slice(start, start + batch.rows)
+                dense[place], index[place] = self._encoding.encode(batch.features, batch.rows)
                 labels[place] = (batch.labels - self._label_mean) / self._label_std
                 weights[place] = batch.weights / self._mean_weight
-                start += len(batch)
-        return Block(dense, index, labels, weights, start)
+                start += batch.rows
+        return dense, index, labels, weights, start
 
 
 def raw_dataset(rows: LabelledRows, batch_size: int, shuffle_seed: int | None) -> Any:
@@ -141,9 +151,9 @@ def raw_dataset(rows: LabelledRows, batch_size: int, shuffle_seed: int | None) -
             random.shuffle(order)
         for number in order:
             for block in rows.batches(PIECE_ROWS, pieces[number]):
-                chosen = np.arange(len(block)) if random is None else random.permutation(len(block))
+                chosen = np.arange(block.rows) if random is None else random.permutation(block.rows)
                 columns = {name: _column(block, feature) for feature, name, _ in arguments}
-                for start in range(0, len(block), batch_size):
+                for start in range(0, block.rows, batch_size):
                     own = chosen[start : start + batch_size]
                     yield (
                         {name: column[own][:, None] for name, column in columns.items()},

@@ -38,7 +38,9 @@ class LabelledBatch:
     labels: NDArray[np.float64]
     weights: NDArray[np.float64]
 
-    def __len__(self) -> int:
+    @property
+    def rows(self) -> int:
+        """How many there are."""
         return len(self.labels)
 
 

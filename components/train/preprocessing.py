@@ -1,11 +1,11 @@
 """From raw feature columns to what a network takes: learned in one pass over *train*, then done twice, and alike.
 
-`Encoding.encode` does it in numpy while training, so that the epochs work on finished numbers; `Encoding.tensors` does it in
-the graph of the exported model, which takes raw columns.
+`Encoding.encode` does it in numpy while training, so that the epochs work on finished numbers; `Encoding.tensors` does
+it in the graph of the exported model, which takes raw columns.
 
-A row becomes a vector of numbers (`dense`) and a list of positions in one table of categories (`index`): every categorical
-feature has one position, so adding up the table's rows at these positions is a dense layer over one-hot columns, at the cost
-of a look-up. Each category having weights of its own, that is also what an embedding is.
+A row becomes a vector of numbers (`dense`) and a list of positions in one table of categories (`index`). A categorical
+feature has one position, so adding up the table's rows at these positions is a dense layer over one-hot columns, at the
+cost of a look-up. Each category having weights of its own, that is also what an embedding is.
 
 ===========  ==================================================================================================
 numeric      (value - mean) / standard deviation; missing or infinite: 0
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -287,16 +287,14 @@ def learn_encoding(rows: LabelledRows, max_vocabulary: int, min_frequency: int) 
         max_vocabulary: Most values of a categorical feature that have weights of their own.
         min_frequency: A value that fewer rows have shares the weights of the others.
     """
-    learners: dict[str, _NumberLearner | _CategoryLearner | _MomentLearner] = {
-        name: _learner(name, kind) for name, kind in rows.features.items()
-    }
+    learners = {name: _learner(name, kind) for name, kind in rows.features.items()}
     for batch in rows.batches():
         for name, learner in learners.items():
             learner.add(batch.features[name])
     return Encoding(tuple(learner.encoding(max_vocabulary, min_frequency) for learner in learners.values()))
 
 
-def _learner(name: str, kind: FeatureKind) -> _NumberLearner | _CategoryLearner | _MomentLearner:
+def _learner(name: str, kind: FeatureKind) -> _Learner:
     match kind:
         case "numeric" | "boolean":
             return _NumberLearner(name, scaled=kind == "numeric")
@@ -304,6 +302,14 @@ def _learner(name: str, kind: FeatureKind) -> _NumberLearner | _CategoryLearner 
             return _CategoryLearner(name)
         case "datetime":
             return _MomentLearner(name)
+
+
+class _Learner(Protocol):
+    """Gathers what an encoding needs, batch by batch."""
+
+    def add(self, values: Any) -> None: ...
+
+    def encoding(self, max_vocabulary: int, min_frequency: int) -> FeatureEncoding: ...
 
 
 class _NumberLearner:

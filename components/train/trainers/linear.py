@@ -21,7 +21,7 @@ def train(job: TrainingJob) -> TrainedModel:
     export(job, fitted)
     kernel, table, bias = (variable.numpy() for variable in fitted.network.get_layer("layer_1").weights)
     terms = [*fitted.encoding.dense_terms, *fitted.encoding.categories, "(intercept)"]
-    coefficients = {}
+    coefficients: dict[str, float] = {}
     for term, row in zip(terms, [*kernel, *table, bias], strict=True):
         if job.classes:
             coefficients |= {f"{term} → {name}": float(w) for name, w in zip(job.classes, row, strict=True)}
