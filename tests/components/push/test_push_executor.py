@@ -4,7 +4,6 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +11,15 @@ import pytest
 
 from components._shared import storage
 from components._shared.errors import CorruptError, PreconditionError, RegistryError
-from components._shared.evidence import DataEvidence, Evaluation, SliceFigures
-from components._shared.facts import DatasetFacts, Facts
-from components._shared.gates import BehaviourGates, ChampionGates, MetricGates
-from components._shared.manifest import Rows
-from components._shared.model_files import read_model_info
-from components._shared.records import Baseline, Pointer
 from components._shared.registry import Registry
-from components._shared.task import EvaluationSection
-from components._shared.verdict import Outcome, Verdict
-from components._shared.windows import Windows
-from components.push.executor import Pushed, push
+from components._shared.verdict import Outcome
 
-WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
-
-
-class Run:
-    """A run up to `push`: its model, its verdict, and the pointer as its `plan` saw it."""
-
-    def __init__(self, registry: str, folder: Path, model: Path, judgement: str, outcome: Outcome) -> None:
-        info = read_model_info(model)
-        verdict = Verdict(subject="candidate", outcome=outcome, checks=(), summary=f"it {outcome}")
-        facts = Facts(
-            experiment="e",
-            verdict=verdict,
-            windows=WINDOWS,
-            learning=info.learning,
-            gates=EvaluationSection(
-                problem="binary_classification", classes=None, slices=(), metric=MetricGates(),
-                champion=ChampionGates(primary="auc"), behaviour=BehaviourGates(), embargo="0d", timezone="UTC",
-                has_time=True,
-            ),
-            dataset=DatasetFacts(digest="d" * 64, columns={}, rows=1),
-            data=DataEvidence(rows=Rows(), parts={}, features=()),
-            model=info,
-            evaluation=Evaluation(
-                engine="vectorised", problem="binary_classification", rows=1, clusters=1,
-                overall=SliceFigures(column="", value="", rows=1, clusters=1, label_mean=None, metrics={}),
-            ),
-        )  # fmt: skip
-        folder.mkdir(exist_ok=True)
-        contents = {"verdict": verdict.to_json(), "facts": facts.to_json(), "report": "<html>", "statistics": "pb"}
-        self.files = {name: folder / f"{judgement}-{name}" for name in contents}
-        for name, text in contents.items():
-            self.files[name].write_text(text)
-        self.registry = registry
-        self.model = model
-        self.judgement = judgement
-        self.plan()
-
-    def plan(self) -> None:
-        models = Registry(self.registry, "flights")
-        champion, generation = models.champion()
-        self.pointer = Pointer(
-            task="flights", generation=generation, history=champion.history if champion else 0,
-            hold=champion.hold if champion else "", replayed=False,
-        )  # fmt: skip
-        self.baseline = Baseline(champion=models.version_ref(champion.version) if champion else None)
-
-    def push(self, override: str = "") -> Pushed:
-        return push(
-            experiment="e", judgement=self.judgement, registry=self.registry, pointer=self.pointer,
-            baseline=self.baseline, windows=WINDOWS, model=self.model, override=override, **self.files,
-        )  # fmt: skip
-
-
-Runs = Callable[..., Run]
+Runs = Callable[..., Any]
 
 
 @pytest.fixture
 def local_root(tmp_path: Path) -> str:
     return str(tmp_path / "registry")
-
-
-@pytest.fixture
-def make_run(make_model: Callable[..., Path], tmp_path: Path) -> Runs:
-    def make(registry: str, judgement: str, outcome: Outcome = "passed", weights: str = "") -> Run:
-        return Run(registry, tmp_path / "files", make_model(weights or judgement), judgement, outcome)
-
-    return make
 
 
 def content(root: str) -> dict[str, str]:
@@ -249,7 +178,7 @@ def test_losing_at_the_last_moment_is_superseded_and_keeps_the_version_for_the_n
     assert [version.number for version in Registry(local_root, "flights").versions()] == [1, 2, 3]
 
 
-def _at_once(runs: list[Run]) -> list[str]:
+def _at_once(runs: list[Any]) -> list[str]:
     children = []
     for run in runs:
         read, write = os.pipe()
@@ -271,7 +200,7 @@ def _at_once(runs: list[Run]) -> list[str]:
     return results
 
 
-def _killed_at(run: Run, step: int, override: str) -> bool:
+def _killed_at(run: Any, step: int, override: str) -> bool:
     """Pushes in a child that is killed (-9) before its write number `step`; whether it came that far."""
     child = os.fork()
     if child == 0:
@@ -347,7 +276,7 @@ def test_killed_before_any_write_and_run_again_the_registry_is_as_if_nothing_had
     assert steps >= {"first": 13, "challenger": 12, "overridden": 12}.get(scenario, 5)
 
 
-def _scenario(name: str, root: str, make_run: Runs) -> tuple[Run, str, str]:
+def _scenario(name: str, root: str, make_run: Runs) -> tuple[Any, str, str]:
     if name == "first":
         return make_run(root, "j9"), "", "promoted"
     if name == "overridden":
@@ -363,8 +292,7 @@ def _scenario(name: str, root: str, make_run: Runs) -> tuple[Run, str, str]:
     return run, "", {"challenger": "promoted"}.get(name, name)
 
 
-def test_pushing_needs_no_more_than_the_conditions_of_storage(local_root: str, make_run: Runs) -> None:
-    """A pointer that moves between reading and writing is never overwritten."""
+def test_a_pointer_that_moved_since_it_was_read_is_never_overwritten(local_root: str, make_run: Runs) -> None:
     make_run(local_root, "j1").push()
     models = Registry(local_root, "flights")
     _, generation = models.champion()

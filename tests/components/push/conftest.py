@@ -1,0 +1,81 @@
+"""Runs up to `push`: a model, a verdict, and the pointer as `plan` saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from components._shared.evidence import DataEvidence, Evaluation, SliceFigures
+from components._shared.facts import DatasetFacts, Facts
+from components._shared.gates import BehaviourGates, ChampionGates, MetricGates
+from components._shared.manifest import Rows
+from components._shared.model_files import read_model_info
+from components._shared.records import Baseline, Pointer
+from components._shared.registry import Registry
+from components._shared.task import EvaluationSection
+from components._shared.verdict import Outcome, Verdict
+from components._shared.windows import Windows
+from components.push.executor import Pushed, push
+
+WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
+
+
+class Run:
+    """A run up to `push`: its model, its verdict, and the pointer as its `plan` saw it."""
+
+    def __init__(self, registry: str, folder: Path, model: Path, judgement: str, outcome: Outcome) -> None:
+        info = read_model_info(model)
+        verdict = Verdict(subject="candidate", outcome=outcome, checks=(), summary=f"it {outcome}")
+        facts = Facts(
+            experiment="e",
+            verdict=verdict,
+            windows=WINDOWS,
+            learning=info.learning,
+            gates=EvaluationSection(
+                problem="binary_classification", classes=None, slices=(), metric=MetricGates(),
+                champion=ChampionGates(primary="auc"), behaviour=BehaviourGates(), embargo="0d", timezone="UTC",
+                has_time=True,
+            ),
+            dataset=DatasetFacts(digest="d" * 64, columns={}, rows=1),
+            data=DataEvidence(rows=Rows(), parts={}, features=()),
+            model=info,
+            evaluation=Evaluation(
+                engine="vectorised", problem="binary_classification", rows=1, clusters=1,
+                overall=SliceFigures(column="", value="", rows=1, clusters=1, label_mean=None, metrics={}),
+            ),
+        )  # fmt: skip
+        folder.mkdir(exist_ok=True)
+        contents = {"verdict": verdict.to_json(), "facts": facts.to_json(), "report": "<html>", "statistics": "pb"}
+        self.files = {name: folder / f"{judgement}-{name}" for name in contents}
+        for name, text in contents.items():
+            self.files[name].write_text(text)
+        self.registry = registry
+        self.model = model
+        self.judgement = judgement
+        self.plan()
+
+    def plan(self) -> None:
+        models = Registry(self.registry, "flights")
+        champion, generation = models.champion()
+        self.pointer = Pointer(
+            task="flights", generation=generation, history=champion.history if champion else 0,
+            hold=champion.hold if champion else "", replayed=False,
+        )  # fmt: skip
+        self.baseline = Baseline(champion=models.version_ref(champion.version) if champion else None)
+
+    def push(self, override: str = "") -> Pushed:
+        return push(
+            experiment="e", judgement=self.judgement, registry=self.registry, pointer=self.pointer,
+            baseline=self.baseline, windows=WINDOWS, model=self.model, override=override, **self.files,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def make_run(make_model: Callable[..., Path], tmp_path: Path) -> Callable[..., Run]:
+    def make(registry: str, judgement: str, outcome: Outcome = "passed", weights: str = "") -> Run:
+        return Run(registry, tmp_path / "files", make_model(weights or judgement), judgement, outcome)
+
+    return make
