@@ -24,7 +24,7 @@ _FORMATS = {".csv": "", ".tsv": "csv", ".txt": "csv", ".parquet": "", ".jsonl": 
 
 @click.command(name="init")
 @click.argument("data", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--label", default="", help="What to predict: a column, or an expression such as 'arr_delay > 15'.")
+@click.option("--label", default="", help="What to predict: a column, or an expression such as 'delay > 15'.")
 @click.option("--time", default="", help="Column with the moment of each row; 'none': the rows have no time.")
 @click.option("--problem", type=click.Choice(get_args(Problem)), help="If the label leaves it open.")
 @click.option("--positive", default="", help="Binary: the value that counts as 1.")

@@ -25,7 +25,7 @@ FEWEST_ROWS = 50
 LEAK = 0.95
 _LABEL_NAMES = (
     "label", "target", "y", "outcome", "class", "response", "churn", "churned", "survived", "default", "fraud",
-    "species", "quality", "price", "result", "diagnosis", "converted", "clicked",
+    "quality", "price", "result", "diagnosis", "converted", "clicked",
 )  # fmt: skip
 _TIME_NAMES = ("time", "timestamp", "datetime", "date", "created", "created_at", "event_time", "ts", "day")
 _OTHER_TIMES = re.compile(r"birth|dob|expir|due|valid|end", re.IGNORECASE)
