@@ -14,6 +14,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from components._shared import storage
 from components._shared.digests import RowsDigest, arrow_type
-from components._shared.errors import CorruptError, DataError, NotFoundError
+from components._shared.errors import CorruptError, DataError, NotFoundError, StorageError
 from components._shared.manifest import Manifest, Shard
 
 if TYPE_CHECKING:
@@ -94,9 +95,10 @@ class ShardWriter:
         if not table.num_rows:
             return
         for first, last, times in self._pieces(table):
-            if self._open is None:
-                self._open = _OpenShard(self._folder / f"{len(self._shards)}.parquet", self._columns, self._schema)
-            self._open.write(table.slice(first, last - first), times)
+            with _translated(self._folder):
+                if self._open is None:
+                    self._open = _OpenShard(self._folder / f"{len(self._shards)}.parquet", self._columns, self._schema)
+                self._open.write(table.slice(first, last - first), times)
             if self._open.rows == SHARD_ROWS:
                 self._finish()
 
@@ -108,6 +110,8 @@ class ShardWriter:
 
     def _finish(self) -> None:
         if self._open is not None:
+            with _translated(self._folder):
+                self._open.complete()
             self._shards.append(self._open.store(self._root))
             self._open = None
 
@@ -170,9 +174,11 @@ class _OpenShard:
             if self._waiting_rows == ROW_GROUP_ROWS:
                 self._write_group()
 
-    def store(self, data_root: str) -> Shard:
+    def complete(self) -> None:
         self._write_group()
         self._writer.close()
+
+    def store(self, data_root: str) -> Shard:
         sha256 = file_sha256(self._path)
         size = self._path.stat().st_size
         uri = storage.join(data_root, "shards", f"{sha256}.parquet")
@@ -191,7 +197,8 @@ class _OpenShard:
         )
 
     def abandon(self) -> None:
-        self._writer.close()
+        with suppress(OSError):
+            self._writer.close()
 
     def _write_group(self) -> None:
         import pyarrow as pa
@@ -200,6 +207,18 @@ class _OpenShard:
             table = pa.concat_tables(self._waiting).combine_chunks()
             self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             self._waiting, self._waiting_rows = [], 0
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as cause:
+        raise StorageError(
+            f"Rows cannot be written to a temporary file: {cause}",
+            where=str(folder),
+            fix="free space there, or name another folder in the environment variable TMPDIR",
+        ) from cause
 
 
 def save_manifest(manifest: Manifest, data_root: str) -> None:

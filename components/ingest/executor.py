@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components._shared.columns import check_data
 from components._shared.contract import digest_of
 from components._shared.digests import arrow_type, manifest_digest
-from components._shared.errors import DataError
+from components._shared.errors import DataError, StorageError
 from components._shared.manifest import Example, Listing, Manifest, Rows, Shard
 from components._shared.tables import ShardWriter, microseconds_of, save_manifest
 from components._shared.task import DataSection
@@ -53,7 +54,7 @@ def ingest(*, listing: Listing, data: DataSection, windows: Windows, data_root: 
         raise DataError("There are no sources", where="data.sources", fix="check the paths and globs of the task file")
     checked = check_data(data)
     header = Header(data.columns)
-    with tempfile.TemporaryDirectory(prefix="saiki-ingest-") as name:
+    with tempfile.TemporaryDirectory(prefix="saiki-ingest-") as name, _translated(name):
         staging = Staging(data, checked, windows, sample, Path(name))
         try:
             read, files = _stage(staging, listing, data, windows, header, Path(name))
@@ -89,6 +90,20 @@ def ingest(*, listing: Listing, data: DataSection, windows: Windows, data_root: 
     )
     save_manifest(manifest, data_root)
     return manifest
+
+
+@contextmanager
+def _translated(folder: str) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as cause:
+        raise StorageError(
+            f"Rows cannot be kept in a temporary file: {str(cause).splitlines()[0]}",
+            where=folder,
+            fix="free space there, or name another folder in the environment variable TMPDIR",
+        ) from cause
 
 
 def _stage(

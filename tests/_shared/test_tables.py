@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components._shared import storage, tables
 from components._shared.digests import manifest_digest, rows_digest
-from components._shared.errors import CorruptError, DataError, NotFoundError
+from components._shared.errors import CorruptError, DataError, NotFoundError, StorageError
 from components._shared.manifest import Manifest, Shard
 from components._shared.tables import ShardWriter, iter_batches, read_table
 from components._shared.task import ColumnType
@@ -135,6 +135,23 @@ def test_an_error_while_writing_leaves_nothing_behind(tmp_path):
         writer.write(rows(hourly(10)))
         raise KeyError
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_a_storage_error_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    import resource
+    import tempfile
+
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(StorageError, match="cannot be written") as caught:
+            written(tmp_path / "data", rows(hourly(50_000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "TMPDIR" in caught.value.fix
+    assert not list((tmp_path / "temporary").iterdir()) and not list(tmp_path.rglob("*.parquet"))
 
 
 def test_the_manifest_digest_ignores_where_shards_lie_and_ranges_without_rows():
