@@ -1,8 +1,8 @@
 """How often are two equal procedures called different? Prints the rates for data shaped like flights.
 
-Each trial draws thirty days of rows. A day has an effect of its own on all its labels (weather), and each of two models has
-an effect of its own on the day's scores and on how steep they are. Both models are drawn from one distribution, so neither
-is better; a trial is a false alarm if the 95 % interval of their difference leaves out zero.
+Each trial draws thirty days of rows. A day has an effect of its own on all its labels (weather), and each of two models
+has an effect of its own on the day's scores and on how steep they are. Both models are drawn from one distribution, so
+neither is better; a trial is a false alarm if the 95 % interval of their difference leaves out zero.
 
     .venvs/analysis/bin/python -m benchmarks.statistics_simulation --trials 2000
 """

@@ -196,7 +196,8 @@ def _print(
     if other:
         ratios = [a[0] / b[0] for a, b in zip(mine, other, strict=True)]
         print(
-            f"  ratio saiki/other, pair by pair: median {statistics.median(ratios):.3f}, {min(ratios):.3f}–{max(ratios):.3f}"
+            f"  ratio saiki/other, pair by pair: median {statistics.median(ratios):.3f}, "
+            f"{min(ratios):.3f}–{max(ratios):.3f}"
         )
     print(
         "  steps: " + ", ".join(f"{name} {statistics.median(s[name] for s in steps):.1f}" for name in steps[0]) + "\n"

@@ -23,6 +23,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 ERROR_FILE = "error.json"
 """Written into the run's folder by a task that fails: what, where, fix, kind, traceback."""
@@ -107,7 +108,7 @@ def _executed(run_dir: Path) -> int:
     return 1
 
 
-def _receive(connection: socket.socket) -> tuple[dict[str, object] | dict[str, str], list[int]]:
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     data, descriptors, _, _ = socket.recv_fds(connection, 65536, 2)
     while not data.endswith(b"\n"):
         more = connection.recv(65536)

@@ -80,21 +80,21 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=deep)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
         seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=deep)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: _unique_mapping(loader, node, deep=True))
+_Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 
 
 def load_yaml(text: str | bytes) -> Any:
-    """Plain values of a YAML or JSON text, read as the contracts read it (JSON, being large at times, by the fast way)."""
+    """Plain values of a YAML or JSON text, read as the contracts read it (JSON, often large, by the fast way)."""
     try:
         return json.loads(text)
     except ValueError:

@@ -106,7 +106,7 @@ class Figures(Contract):
 
 
 class SliceFigures(Contract):
-    """All metrics of one slice; `column` and `value` are empty for all rows. A metric that has no value there is absent."""
+    """All metrics of one slice; `column` and `value` are empty for all rows. A metric without a value is absent."""
 
     column: str
     value: str

@@ -122,7 +122,7 @@ class Gates(Contract):
 
 
 class GateChoice(Contract):
-    """What the task file says: a preset, and what differs from it (a section's field given here replaces the preset's)."""
+    """What the task file says: a preset, and what differs from it (a field given here replaces the preset's)."""
 
     preset: Literal["conservative", "balanced"] = "balanced"
     data: dict[str, object] = {}
@@ -170,7 +170,7 @@ _PRESETS["conservative"] = {
             **sections["champion"],
             "improve": True,
             "tolerance": {
-                metric: {**tolerance, "evidence": "interval"}  # type: ignore[dict-item]
+                metric: {**tolerance, "evidence": "interval"}
                 for metric, tolerance in sections["champion"]["tolerance"].items()  # type: ignore[attr-defined]
             },
         },

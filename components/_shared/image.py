@@ -1,7 +1,7 @@
 """Which image a component runs in, and the image's tag: the digest of its lock and of the source that it imports.
 
-The tag is part of KFP's cache key, on the cluster and locally. So an edit of a component's code, of code that it imports, or
-of its lock makes its steps run again, and no others.
+The tag is part of KFP's cache key, on the cluster and locally. So an edit of a component's code, of code that it
+imports, or of its lock makes its steps run again, and no others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def image_of(component: str) -> str:
-    """The image of a component, such as `saiki-light:3f2a…`, its tag made of the lock and the source that it imports."""
+    """The image of a component, such as `saiki-light:3f2a…`; the tag is made of its lock and its source."""
     return f"saiki-{ENVIRONMENT_OF[component]}:{_tag(component)}"
 
 

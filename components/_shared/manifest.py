@@ -2,19 +2,20 @@
 
 Columns whose names start with `_` are Saiki's own:
 
-=============  ==========  ==============================================================================================
+=============  ==========  ====================================================================================
 `_time`        timestamp   moment of the row, microseconds UTC (tasks with time)
 `_key`         string      16-byte hash of the key columns as 32 hexadecimal digits; rows are unique by it
 `_label`       float64     0/1, class index, or value; null where it is not mature or missing
 `_cluster`     string      rows with the same value are not independent
 `_weight`      float64     1.0 if the task names none
-=============  ==========  ==============================================================================================
+=============  ==========  ====================================================================================
 
-A predictions table holds these, the slice columns, and `score` (binary: probability of the positive class; regression: the
-value) or `score_0` … `score_{k-1}` (multiclass: probability of each class).
+A predictions table holds these, the slice columns, and `score` (binary: probability of the positive class; regression:
+the value) or `score_0` … `score_{k-1}` (multiclass: probability of each class).
 
-Rows of a shard, and shards of a manifest, stand in the order (`_time`, `_key`), or by `_key` alone in tasks without time. So a
-window, and a share by hash, is a contiguous range of rows: a part refers to the same shards and says which rows.
+Rows of a shard, and shards of a manifest, stand in the order (`_time`, `_key`), or by `_key` alone in tasks without
+time. So a window, and a share by hash, is a contiguous range of rows: a part refers to the same shards and says which
+rows.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ class Manifest(Contract):
         notices: What a reader should know (new columns ignored, …).
         model: Predictions: the model's digest; empty string: there was no model, and there are no rows.
         fit_until: Predictions: the latest moment whose labels that model has used.
-        base: Predictions: statistics of the model's training labels, for the constant competitor (rate, or class rates, or mean).
+        base: Predictions: statistics of the model's training labels, for the constant competitor (rate, or class rates,
+            or mean).
     """
 
     format: Literal["saiki/manifest/v1"] = "saiki/manifest/v1"

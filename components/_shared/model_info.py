@@ -15,8 +15,8 @@ class ModelInput(Contract):
 
     Attributes:
         name: The signature's argument, a valid identifier (column names are free text).
-        dtype: numeric `float32` (missing: NaN), categorical `string` (missing: empty), boolean `float32` (missing: NaN),
-            datetime `int64` (microseconds UTC; missing: the smallest int64). Every input has shape [batch, 1].
+        dtype: numeric `float32` (missing: NaN), categorical `string` (missing: empty), boolean `float32` (missing:
+            NaN), datetime `int64` (microseconds UTC; missing: the smallest int64). Every input has shape [batch, 1].
     """
 
     name: str

@@ -1,8 +1,8 @@
 """A SavedModel loaded as a model server loads it: by TensorFlow's C library, without importing TensorFlow.
 
 `import tensorflow` takes seconds and half a gigabyte, and running a finished graph needs none of it. The functions that
-are called here are TensorFlow's public C API (`c_api.h` and `tf_tstring.h` of the installed package), which is kept stable
-for other languages' bindings. The library is the one that belongs to the installed `tensorflow` package.
+are called here are TensorFlow's public C API (`c_api.h` and `tf_tstring.h` of the installed package), which is kept
+stable for other languages' bindings. The library is the one that belongs to the installed `tensorflow` package.
 """
 
 from __future__ import annotations

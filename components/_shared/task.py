@@ -289,8 +289,8 @@ class EvaluationSection(Contract):
     Attributes:
         classes: Multiclass: the values in the order of the model's outputs.
         embargo: Span between a model's `fit_until` and the rows that judge it.
-        has_time: Whether the rows have a moment; without one all test rows are fair, and clusters are single rows unless
-            the task names a cluster.
+        has_time: Whether the rows have a moment; without one all test rows are fair, and clusters are single rows
+            unless the task names a cluster.
         cluster: What the task names as cluster; none: calendar days, or single rows.
     """
 

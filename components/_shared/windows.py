@@ -5,7 +5,8 @@
     start                                              labelled_until   as_of
       |--- train ---|emb|-- tune --|emb|----- test -----|--- recent ------|
 
-All windows are half-open, `[start, end)`. Days are calendar days in the task's time zone, so a day may have 23 or 25 hours.
+All windows are half-open, `[start, end)`. Days are calendar days in the task's time zone, so a day may have 23 or 25
+hours.
 """
 
 from __future__ import annotations

@@ -8,18 +8,18 @@
                            └─ predict (champion, reference)
 """
 
+from kfp import dsl
+
 from components.evaluate.component import evaluate
 from components.ingest.component import ingest
 from components.judge.component import judge
+from components.plan.component import plan
 from components.predict.component import predict
 from components.push.component import push
 from components.smoke_test.component import smoke_test
 from components.split.component import split
 from components.train.component import train
 from components.validate.component import validate
-from kfp import dsl
-
-from components.plan.component import plan
 
 
 @dsl.pipeline(
