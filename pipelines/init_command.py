@@ -15,9 +15,10 @@ import click
 from components._shared.columns import check_columns
 from components._shared.errors import InputError, TaskError
 from components._shared.task import Problem, Schema, Task
-from pipelines.table_profile import read_table
-from pipelines.task_proposal import Proposal, Wishes, propose
-from pipelines.task_text import schema_text, task_text
+from pipelines.proposal.contents import Proposal, Wishes
+from pipelines.proposal.propose import propose
+from pipelines.proposal.table_profile import read_table
+from pipelines.proposal.task_text import schema_text, task_text
 
 _FORMATS = {".csv": "", ".tsv": "csv", ".txt": "csv", ".parquet": "", ".jsonl": "", ".ndjson": "jsonl"}
 

@@ -29,7 +29,7 @@ from components.ingest.executor import ingest
 from components.plan.executor import Plan, plan
 from components.split.executor import split
 from pipelines.init_command import init
-from pipelines.task_text import yaml_text
+from pipelines.proposal.task_text import yaml_text
 
 ROOT = Path(__file__).parents[2]
 Rows = list[dict[str, Any]]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pipelines.table_profile import Table
+    from pipelines.proposal.table_profile import Table
 
 _ROWS = 50_000
 _BINS = 50

@@ -12,8 +12,8 @@ import yaml
 from components._shared.contract import load_yaml
 from components._shared.gates import METRICS_OF
 from components._shared.task import CsvOptions
-from pipelines.table_profile import ColumnProfile, Table, moment
-from pipelines.task_proposal import Proposal, sql_name
+from pipelines.proposal.contents import Proposal, sql_name
+from pipelines.proposal.table_profile import ColumnProfile, Table, moment
 
 _WIDTH = 110
 _MOST_DOMAIN = 100
