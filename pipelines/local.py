@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _PRELOAD: dict[str, tuple[str, ...]] = {
     "light": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "duckdb", "jinja2"),
-    "analysis": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "scipy.stats"),
+    "analysis": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "tensorflow_data_validation"),
     "tensorflow": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "tensorflow"),
 }
 

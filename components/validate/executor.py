@@ -73,6 +73,8 @@ def validate(
         CorruptError: `previous` does not hold statistics, or a shard is not the one that was written.
         NotFoundError: `previous`, or a shard, is gone.
     """
+    import tensorflow_data_validation as tfdv
+
     columns = _measured(train, data, learning, schema)
     kinds = {name: learning.features.get(name) or statistics.kind_of(column.type) for name, column in columns.items()}
     kinds[LABEL] = _LABEL_KIND[learning.problem]
@@ -84,11 +86,11 @@ def validate(
     before = distributions(_previous_statistics(previous)) if previous else {}
 
     rules = pinned.metadata_schema({**columns, LABEL: Column(type="float64", required=False)}, kinds, gates.unseen)
-    found = pinned.validate_statistics(train_statistics, rules)
+    found = tfdv.validate_statistics(train_statistics, rules)
     anomalies = list(pinned.anomalies(found, columns, seen["train"], rows="train")) if train.count else []
     if test.count:
         known = {(anomaly.column, anomaly.kind) for anomaly in anomalies}
-        found_in_test = pinned.validate_statistics(test_statistics, rules)
+        found_in_test = tfdv.validate_statistics(test_statistics, rules)
         in_test = pinned.anomalies(found_in_test, columns, seen["test"], rows="test")
         anomalies += [anomaly for anomaly in in_test if (anomaly.column, anomaly.kind) not in known]
     unseen = _unseen(columns, kinds, seen)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from components._shared.evidence import Anomaly
-from components.validate import tfdv_parts
 
 if TYPE_CHECKING:
     from components._shared.task import Column, FeatureKind
@@ -68,18 +67,6 @@ def _set_bounds(limits: Any, column: Column, *, whole: bool) -> None:
         limits.min = math.ceil(column.min) if whole else column.min
     if column.max is not None:
         limits.max = math.floor(column.max) if whole else column.max
-
-
-def validate_statistics(statistics: Any, schema: Any) -> Any:
-    """What TFDV objects to, an `anomalies_pb2.Anomalies`: as `tfdv.validate_statistics`."""
-    from tensorflow_metadata.proto.v0 import anomalies_pb2
-
-    found = tfdv_parts.load().validator.ValidateFeatureStatistics(
-        statistics.datasets[0].SerializeToString(), schema.SerializeToString(), b"", b"", b"", b"", b"", b"", False
-    )
-    result = anomalies_pb2.Anomalies()
-    result.ParseFromString(found)
-    return result
 
 
 def anomalies(

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from components.validate import tfdv_parts
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -77,4 +75,6 @@ class FineQuantiles:
 
 
 def _sketch() -> Any:
-    return tfdv_parts.load().sketch(eps=_EPSILON, max_num_elements=1 << 32, num_streams=1)
+    from tfx_bsl.sketches import QuantilesSketch
+
+    return QuantilesSketch(eps=_EPSILON, max_num_elements=1 << 32, num_streams=1)

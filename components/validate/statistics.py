@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components._shared.tables import iter_batches
-from components.validate import tfdv_parts
 from components.validate.quantiles import FineQuantiles
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ def in_memory(manifest: Manifest, kinds: Mapping[str, FeatureKind]) -> Any:
     Returns:
         A `DatasetFeatureStatisticsList` with one dataset.
     """
+    from tfx_bsl.statistics.merge_util import merge_dataset_feature_statistics
+
     made = generators(FineQuantiles())
     states = [generator.create_accumulator() for generator in made]
     for batch in measured_batches(manifest, kinds):
@@ -55,19 +56,23 @@ def in_memory(manifest: Manifest, kinds: Mapping[str, FeatureKind]) -> Any:
     outputs = [
         generator.extract_output(generator.compact(state)) for generator, state in zip(made, states, strict=True)
     ]
-    return in_order(tfdv_parts.load().merge(outputs))
+    return in_order(merge_dataset_feature_statistics(outputs))
 
 
 def generators(fine: Any) -> list[Any]:
     """What measures: TFDV's own two with settings under which up to 10,000 categories are counted exactly, and ours."""
-    parts = tfdv_parts.load()
-    top = parts.top(
+    from tensorflow_data_validation.statistics.generators.basic_stats_generator import BasicStatsGenerator
+    from tensorflow_data_validation.statistics.generators.top_k_uniques_sketch_stats_generator import (
+        TopKUniquesSketchStatsGenerator,
+    )
+
+    top = TopKUniquesSketchStatsGenerator(
         num_top_values=_BARS,
         num_rank_histogram_buckets=_CATEGORIES,
         num_misragries_buckets=16_384,
         num_kmv_buckets=16_384,
     )
-    return [parts.basic(num_histogram_buckets=_BARS), top, fine]
+    return [BasicStatsGenerator(num_histogram_buckets=_BARS), top, fine]
 
 
 def in_order(statistics: Any) -> Any:
