@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -196,11 +196,26 @@ def _positions(keys: pa.ChunkedArray, others: pa.ChunkedArray, name: str) -> Int
             where=f"predictions of the {name}",
             fix=_PREDICT_AGAIN,
         )
-    return where.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+    found: Integers = _values(where, np.int32).astype(np.int64)
+    return found
 
 
 def _numbers(table: pa.Table, name: str) -> Floats:
-    return table.column(name).to_numpy().astype(np.float64, copy=False)  # type: ignore[no-any-return]
+    """A column of 64-bit floats; missing ones are NaN."""
+    column = table.column(name)
+    numbers: Floats = _values(column.fill_null(float("nan")) if column.null_count else column, np.float64)
+    return numbers
+
+
+def _values(column: pa.ChunkedArray | pa.Array, kind: type) -> Any:
+    """The values of a column that misses none, from its buffer: Arrow's `to_numpy` would import pandas for them."""
+    import pyarrow as pa
+
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not len(array):
+        return np.empty(0, kind)
+    first = array.offset
+    return np.frombuffer(array.buffers()[1], kind)[first : first + len(array)]
 
 
 def _scores(table: pa.Table, columns: list[str]) -> Floats:
@@ -210,16 +225,15 @@ def _scores(table: pa.Table, columns: list[str]) -> Floats:
 
 
 def _moments(table: pa.Table) -> Integers:
-    import pyarrow as pa
-
-    moments = table.column("_time").cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    return moments.to_numpy()  # type: ignore[no-any-return]
+    """Microseconds UTC, as manifests keep them."""
+    moments: Integers = _values(table.column("_time"), np.int64)
+    return moments
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[list[object], Integers]:
     """Distinct values and, per row, the number of its value; missing is a value of its own."""
     encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return encoded.dictionary.to_pylist(), _values(encoded.indices, np.int32).astype(np.int64)
 
 
 def _column(column: pa.ChunkedArray) -> Column:
