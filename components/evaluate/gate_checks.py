@@ -25,7 +25,7 @@ NAMES: dict[Metric, str] = {
     "bias": "bias",
 }
 
-_MOST_SLICES_NAMED = 5
+_MOST_REASONS = 5
 
 _MEANING: dict[Metric, tuple[str, str]] = {
     "auc": ("ranks better", "ranks worse"),
@@ -44,7 +44,7 @@ class Notes:
 
     Attributes:
         broken: Model → rows whose score is not a finite number.
-        reference_rows, reference_clusters: Rows that are fair to the reference too; none without a reference.
+        reference_rows, reference_clusters: Those that are fair to the reference too; none without a reference.
     """
 
     broken: dict[str, int]
@@ -435,8 +435,8 @@ def _summary(evaluation: Evaluation, checks: list[Check], section: EvaluationSec
     for outcome, label in (("failed", "Fails"), ("cannot_judge", "Cannot be judged")):
         reasons = [check.reason for check in checks if check.outcome == outcome]
         if reasons:
-            more = len(reasons) - _MOST_SLICES_NAMED
-            sentences.append(f"{label}: {' '.join(reasons[:_MOST_SLICES_NAMED])}")
+            more = len(reasons) - _MOST_REASONS
+            sentences.append(f"{label}: {' '.join(reasons[:_MOST_REASONS])}")
             sentences += [f"And {more} more."] if more > 0 else []
     if not sentences:
         sentences.append(f"All {len(checks)} gates on metrics hold.")
