@@ -86,7 +86,7 @@ def ingest(*, listing: Listing, data: DataSection, windows: Windows, data_root: 
         },
         set_aside=aside,
         examples=examples,
-        notices=tuple(header.notices()),
+        notices=(*listing.notices, *header.notices()),
     )
     save_manifest(manifest, data_root)
     return manifest
