@@ -128,16 +128,17 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"known are: {', '.join(names[:30])}{', …' if len(names) > 30 else ''}" if names else "there are none"
 
 
-def connect(timezone: str = "UTC", **settings: str) -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory that reaches neither files nor the network, and whose settings an expression cannot change.
+def connect(timezone: str = "UTC", database: str = ":memory:", **settings: str) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that reaches neither other files nor the network, and whose settings an expression cannot change.
 
     Args:
         timezone: In which calendar timestamps are read.
+        database: Its own file, by default none.
         settings: More DuckDB settings.
     """
     import duckdb
 
-    connection = duckdb.connect(":memory:")
+    connection = duckdb.connect(database)
     for name, value in {
         "TimeZone": timezone,
         "python_enable_replacements": "false",

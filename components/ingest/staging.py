@@ -57,7 +57,12 @@ class Staging:
         self._checked = checked
         self._windows = windows
         self._sample = sample
-        self._database = connect(data.timezone, memory_limit=MEMORY, temp_directory=str(folder).replace("'", "''"))
+        self._database = connect(
+            data.timezone,
+            str(folder / "staged.duckdb"),
+            memory_limit=MEMORY,
+            temp_directory=str(folder).replace("'", "''"),
+        )
         self._files: list[str] = []
         self.out_of_window = 0
         self.not_sampled = 0
@@ -116,17 +121,13 @@ class Staging:
         )
         self._database.register("block", table)
         self._database.execute("SET VARIABLE file_name = ?", [name])
-        self._database.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {self._select}")
-        counts = dict(self._database.execute("SELECT state, count(*) FROM judged GROUP BY state").fetchall())
-        self.out_of_window += counts.get("out_of_window", 0)
-        self.not_sampled += counts.get("not_sampled", 0)
         if not self._created:
-            self._database.execute("CREATE TABLE staged AS SELECT * FROM judged LIMIT 0")
+            self._database.execute(f"CREATE TABLE staged AS {self._select} LIMIT 0")
             self._created = True
-        self._database.execute(
-            "INSERT INTO staged SELECT * FROM judged WHERE state NOT IN ('out_of_window', 'not_sampled')"
-        )
-        self._database.execute("DROP TABLE judged")
+        staged = self._one(f"INSERT INTO staged {self._select} WHERE state NOT IN ('out_of_window', 'not_sampled')")
+        out_of_window = self._one(f"SELECT count(*) FROM ({self._select} WHERE state = 'out_of_window')")
+        self.out_of_window += out_of_window
+        self.not_sampled += table.num_rows - staged - out_of_window
         self._database.unregister("block")
 
     def settle(self) -> dict[str, int]:
@@ -189,7 +190,10 @@ class Staging:
         ).to_arrow_reader(_OUTPUT_ROWS)
 
     def _count(self, table: str) -> int:
-        return int(self._database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # type: ignore[index]
+        return self._one(f"SELECT count(*) FROM {table}")
+
+    def _one(self, sql: str) -> int:
+        return int(self._database.execute(sql).fetchall()[0][0])
 
     def _expressions_sql(self) -> str:
         """The query from the typed rows of a block to rows with their state."""
