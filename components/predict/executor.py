@@ -94,7 +94,8 @@ def _score(
 
     scores = [name for name in columns if name not in kept]
     read = list(dict.fromkeys([*kept, *info.learning.features]))
-    with SavedModel(folder) as model, ShardWriter(data_root, columns) as writer:
+    model = SavedModel(folder)
+    with ShardWriter(data_root, columns) as writer:
         for batch in iter_batches(examples, read, BATCH_ROWS):
             found = score_batch(model, info, batch)
             if found.shape[1] != len(scores):

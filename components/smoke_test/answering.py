@@ -35,14 +35,14 @@ def answers(model_dir: Path, rows: pa.RecordBatch) -> dict[str, Any]:
     from components._shared.saved_model import SavedModel
 
     info = read_model_info(model_dir)
-    with SavedModel(model_dir) as model:
-        return {
-            "rows": _answer(model, info, rows),
-            "single": _answer(model, info, rows.slice(0, 1)),
-            "missing": _answer(model, info, _without_values(rows)),
-            "unseen": _answer(model, info, rows.slice(0, 1), unseen=True),
-            "wrong_type": _answer(model, info, rows.slice(0, 1), swapped=True),
-        }
+    model = SavedModel(model_dir)
+    return {
+        "rows": _answer(model, info, rows),
+        "single": _answer(model, info, rows.slice(0, 1)),
+        "missing": _answer(model, info, _without_values(rows)),
+        "unseen": _answer(model, info, rows.slice(0, 1), unseen=True),
+        "wrong_type": _answer(model, info, rows.slice(0, 1), swapped=True),
+    }
 
 
 def _answer(

@@ -19,7 +19,7 @@ from components._shared.manifest import Manifest
 from components._shared.model_files import MODEL_JSON, model_digest
 from components._shared.model_info import ModelInfo
 from components._shared.model_inputs import check_features, model_inputs
-from components._shared.saved_model import read_signature
+from components._shared.saved_model import SavedModel
 from components._shared.task import LearningSection
 from components.train.checkpoints import Checkpoints
 from components.train.job import LabelledRows, LabelStatistics, TrainedModel, TrainingJob
@@ -213,7 +213,7 @@ def _run(trainer: Trainer, job: TrainingJob, name: str) -> TrainedModel:
 def _check_signature(job: TrainingJob, name: str) -> None:
     """A model that breaks the contract is found here, not by the steps that ask it."""
     try:
-        signature = read_signature(job.model_dir)
+        signature = SavedModel(job.model_dir).signature
     except (ModelError, OSError) as cause:
         raise TrainerError(
             f"The trainer {name!r} has not written a usable model: {getattr(cause, 'what', cause)}",

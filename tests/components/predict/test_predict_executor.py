@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,28 +84,6 @@ def test_without_a_model_the_predictions_are_empty(test_rows: Any, tmp_path: Pat
 
     assert (made.model, made.count, made.shards, made.base, made.fit_until) == ("", 0, (), (), None)
     assert read_table(made).column_names == [*RESERVED, "shop", "score"]
-
-
-def test_tensorflow_is_not_imported_to_predict(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
-    (tmp_path / "examples").write_text(test_rows().to_json(), encoding="utf-8")
-    (tmp_path / "gates").write_text(gates().to_json(), encoding="utf-8")
-    program = """
-import sys
-from pathlib import Path
-from components._shared.manifest import Manifest
-from components._shared.task import EvaluationSection
-from components.predict.executor import predict
-here = Path(sys.argv[1])
-made = predict(
-    examples=Manifest.from_json((here / "examples").read_text()),
-    data_root=str(here / "data"),
-    gates=EvaluationSection.from_json((here / "gates").read_text()),
-    model=Path(sys.argv[2]),
-)
-assert made.count == 500
-assert not {"tensorflow", "keras"} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", program, str(tmp_path), str(model_of())], cwd=ROOT, check=True)
 
 
 def _version(home: Path, model: Path) -> ModelRef:

@@ -17,7 +17,7 @@ import pytest
 from components._shared.errors import CorruptError, DataError, TrainerError
 from components._shared.model_files import model_digest, read_model_info, verify_model
 from components._shared.model_inputs import model_inputs
-from components._shared.saved_model import SavedModel, Strings, read_signature
+from components._shared.saved_model import SavedModel, Strings
 from components.train.executor import find_trainer, train
 from components.train.job import TrainedModel, TrainingJob
 from tests.synthetic_rows import FEATURES, START, TYPES, learning, manifest, rows
@@ -37,8 +37,8 @@ def test_a_model_is_better_than_the_constant_on_rows_it_has_not_seen(
     test = manifest(data_root, rows(1000, problem, seed=3), "test")
     table = read_table(test).combine_chunks().to_batches()[0]
     values = input_columns(table, FEATURES.items())
-    with SavedModel(folder) as model:
-        scores = model.answer({info.inputs[name].name: column for name, column in values.items()})["score"]
+    model = SavedModel(folder)
+    scores = model.answer({info.inputs[name].name: column for name, column in values.items()})["score"]
     labels = np.array(table.column("_label"))
 
     assert _loss(problem, scores, labels) < 0.9 * _loss(problem, np.tile(info.base, (1000, 1)), labels)
@@ -84,7 +84,7 @@ def test_the_weights_of_a_linear_model_can_be_read(trained: Any) -> None:
 def test_the_signature_takes_raw_columns_by_names_that_are_identifiers(trained: Any) -> None:
     folder, info = trained("multiclass_classification", "constant")
 
-    signature = read_signature(folder)
+    signature = SavedModel(folder).signature
 
     assert {name: given.name for name, given in info.inputs.items()} == {
         "temperature (°C)": "temperature_C",
@@ -134,16 +134,16 @@ print(json.dumps([answers, [name for name in sys.modules if name.startswith("com
 
     assert ours == []
     for folder, scores in zip(folders, answers, strict=True):
-        with SavedModel(folder) as model:
-            again = model.answer(
-                {
-                    "temperature_C": np.array([20.0, math.nan, math.inf], "float32"),
-                    "shop": Strings((b"Oslo", b"", b"a shop that has never been seen"), np.arange(3)),
-                    "feature_class": Strings((b"1", b"", b"77"), np.arange(3)),
-                    "open_on_Sunday": np.array([1, math.nan, 0], "float32"),
-                    "seen_at": np.array([1704067200000000, -(2**63), -1]),
-                }
-            )["score"]
+        model = SavedModel(folder)
+        again = model.answer(
+            {
+                "temperature_C": np.array([20.0, math.nan, math.inf], "float32"),
+                "shop": Strings((b"Oslo", b"", b"a shop that has never been seen"), np.arange(3)),
+                "feature_class": Strings((b"1", b"", b"77"), np.arange(3)),
+                "open_on_Sunday": np.array([1, math.nan, 0], "float32"),
+                "seen_at": np.array([1704067200000000, -(2**63), -1]),
+            }
+        )["score"]
         assert np.isfinite(scores).all()
         np.testing.assert_allclose(scores, again, rtol=1e-6)
 
@@ -335,7 +335,7 @@ def test_calibration_corrects_a_model_that_is_too_sure() -> None:
 def test_a_calibrated_model_is_exported_as_such(how: str, fit: Any, tmp_path: Path) -> None:
     fit(trainer="mlp", budget=1, parameters={"calibrate": how})
 
-    assert read_signature(tmp_path / "model").outputs["score"].shape == (-1, 1)
+    assert SavedModel(tmp_path / "model").signature.outputs["score"].shape == (-1, 1)
 
 
 def test_rows_of_no_weight_teach_nothing(data_root: Path, tmp_path: Path) -> None:
