@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import traceback
 
@@ -53,19 +54,31 @@ def saiki(context: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Runs a command; an error says what is wrong, where, and what to do."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        saiki(prog_name="saiki")
-    except SaikiError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-            if isinstance(error, StepError):
-                click.echo(error.details, err=True)
-        click.secho(f"error: {error}", fg="red", err=True)
-        if isinstance(error, StepError) and error.unexpected and "--debug" not in sys.argv:
-            click.echo(
-                "  (this is not one of the errors that Saiki expects: --debug shows where it comes from)", err=True
-            )
+        code = saiki(prog_name="saiki", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nInterrupted. Run it again: what is finished is not repeated.", err=True)
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        _show(error, debug="--debug" in sys.argv)
         sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(error: Exception, *, debug: bool) -> None:
+    expected = isinstance(error, SaikiError) and not (isinstance(error, StepError) and error.unexpected)
+    if debug:
+        traceback.print_exception(error)
+        if isinstance(error, StepError):
+            click.echo(error.details, err=True)
+    text = str(error) if isinstance(error, SaikiError) else f"{type(error).__name__}: {error}"
+    click.secho(f"error: {text}", fg="red", err=True)
+    if not expected and not debug:
+        click.echo("  (this is not one of the errors that Saiki expects: --debug shows where it comes from)", err=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ from pipelines.worker import ERROR_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
 
+_PATIENCE = 1.0
+"""Seconds that a worker has to end."""
+
 _PRELOAD: dict[str, tuple[str, ...]] = {
     "light": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "duckdb", "jinja2"),
     "analysis": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "tensorflow_data_validation"),
@@ -122,7 +125,7 @@ def run(
 
 
 def _step_error(steps: list[StepRun], run_dir: Path, cause: Exception) -> StepError:
-    failed = next((step.name for step in reversed(steps) if step.failed), "")
+    failed = steps[-1].name if steps and steps[-1].failed else ""
     report = run_dir / ERROR_FILE
     if not failed:
         return StepError(f"The pipeline could not run: {cause}", step="(none)", details=repr(cause), unexpected=True)
@@ -145,14 +148,27 @@ def _step_error(steps: list[StepRun], run_dir: Path, cause: Exception) -> StepEr
 
 @contextlib.contextmanager
 def _workers(log: IO[str]) -> Iterator[tuple[_Workers, Path]]:
-    # A short path of its own: the socket's name has at most 107 bytes, and kfp does not quote the interpreter's.
-    with tempfile.TemporaryDirectory(prefix="saiki-") as folder:
+    with tempfile.TemporaryDirectory(prefix="saiki-", ignore_cleanup_errors=True) as folder, _temporary_in(folder):
         workers = _Workers(Path(folder), log)
-        workers.start("light")
         try:
+            workers.start("light")
             yield workers, Path(folder)
         finally:
             workers.stop()
+
+
+@contextlib.contextmanager
+def _temporary_in(folder: str) -> Iterator[None]:
+    """Lets every process that is started make its temporary files here, so that they go when the run ends."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
 
 
 class _Workers:
@@ -190,6 +206,8 @@ class _Workers:
                 stdout=self._log,
                 stderr=self._log,
                 env=_task_environment(),
+                # Ctrl-C is for the command line alone: it ends the workers.
+                start_new_session=True,
             )
 
     def stop(self) -> None:
@@ -197,8 +215,14 @@ class _Workers:
         for process in self._running.values():
             if process.stdin:
                 process.stdin.close()
+        deadline = time.monotonic() + _PATIENCE
         for process in self._running.values():
-            process.wait()
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                # It is importing, so it has no tasks, and would not notice for seconds that nobody needs it any more.
+                process.kill()
+                process.wait()
 
 
 def _task_environment() -> dict[str, str]:
@@ -251,11 +275,15 @@ def _observed(
         step.outputs = dict(outputs)
         step.failed = outcome != status.Status.SUCCESS
         finished(step)
+        if step.failed:
+            # kfp would first run whatever does not depend on it.
+            raise RuntimeError(f"step {step.name} failed")
         return outputs, outcome
 
     task_executor.execute_single_task = execute
     cache.LocalCache.get = get
-    sys.executable = str(workers.launcher)
+    # kfp puts it into a shell's command line.
+    sys.executable = shlex.quote(str(workers.launcher))
     try:
         yield
     finally:

@@ -141,7 +141,8 @@ class _Progress:
     """Says which step runs and for how long: a spinner on a terminal, a line per step elsewhere."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.console = Console(stderr=quiet, highlight=False)
+        # Named, since `sys.stdout` is the log's while the pipeline runs.
+        self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False)
         if not self.console.is_terminal:
             self.console.width = 160  # a log does not wrap; rich would assume 80 columns
         self._status: Any = None

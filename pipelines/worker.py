@@ -5,7 +5,8 @@ other steps run, and each task starts from a fork of it: as isolated as a proces
 nothing of this exists: there a task is a container.
 
 The worker runs in the interpreter of its environment. It serves a Unix socket, and ends, with all its tasks, when its
-standard input closes: so nothing is left behind if the command line is killed.
+standard input closes. Then it removes the run's folder: so neither processes nor files are left behind if the command
+line is killed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -31,8 +33,10 @@ ERROR_FILE = "error.json"
 
 def serve(run_dir: Path, environment: str, preload: list[str]) -> None:
     """Imports, then answers requests until standard input closes."""
+    os.chdir(run_dir)
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(run_dir / f"{environment}.socket"))
+    # Relative, since the name of a socket has at most 107 bytes.
+    listener.bind(f"{environment}.socket")
     listener.listen()
     for module in preload:
         # A module that fails here fails again, and is reported, in the task that needs it.
@@ -53,8 +57,10 @@ def serve(run_dir: Path, environment: str, preload: list[str]) -> None:
             connection.close()
             children.add(pid)
     for pid in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
+    shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def _is_running(pid: int) -> bool:
@@ -68,6 +74,7 @@ def _run_task(connection: socket.socket, run_dir: Path) -> None:
     """The child: becomes the task, answers its exit code, ends."""
     with contextlib.suppress(OSError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a task does not outlive its worker
+    os.setsid()  # the task and what it starts are one group, to be killed together
     message, descriptors = _receive(connection)
     for target, descriptor in enumerate(descriptors, start=1):
         os.dup2(descriptor, target)
