@@ -104,7 +104,7 @@ class Watch:
         while not self._stop.wait(0.25):
             total = 0
             for pid in _descendants(os.getpid()):
-                with contextlib.suppress(OSError, ValueError):
+                with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended, or is a zombie
                     status = Path(f"/proc/{pid}/status").read_text()
                     self.one = max(self.one, int(status.split("VmHWM:")[1].split()[0]))
                     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
