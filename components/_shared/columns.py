@@ -50,7 +50,7 @@ def check_columns(task: Task, schema: Schema) -> None:
 
     Raises:
         TaskError: An unknown column, one of the wrong type, an expression that cannot be evaluated, or a feature that
-            the label is derived from.
+            the label is derived from, or that is derived from a column known later.
     """
     checked = check_data(data_section(task, schema))
     for name in task.features:
@@ -66,6 +66,7 @@ def check_columns(task: Task, schema: Schema) -> None:
     for name in task.slices:
         _known(name, checked.types, "slices")
     _check_leaks(task, checked)
+    _check_known_before(task, checked)
 
 
 def check_data(data: DataSection) -> CheckedColumns:
@@ -188,6 +189,20 @@ def _check_leaks(task: Task, checked: CheckedColumns) -> None:
                 f"The label is derived from the feature {name!r}{via}: a model would see the answer",
                 where=f"features.{name}",
                 fix="remove the feature, or say available: after",
+            )
+
+
+def _check_known_before(task: Task, checked: CheckedColumns) -> None:
+    """What is computed from a value is known no earlier than the value."""
+    left_out = task.left_out()
+    for name in task.used_features():
+        for source in sorted((checked.sources_of([name]) - {name}) & left_out.keys()):
+            raise TaskError(
+                f"The feature {name!r} is said to be available before the prediction, but it is derived from "
+                f"{source!r}, which is {left_out[source]}",
+                where=f"features.{name}",
+                fix=f"say available: before of {source!r} if its value is really there in time, else leave the "
+                f"feature {name!r} out",
             )
 
 

@@ -124,6 +124,15 @@ def test_a_feature_that_shares_a_source_with_a_derived_label_is_refused():
         check_columns(task(features={"delay": feature()}, derived=derived, label={"expression": "late"}), SCHEMA)
 
 
+@pytest.mark.parametrize("available", ["after", "unknown"])
+def test_a_feature_that_is_derived_from_a_column_known_later_is_refused(available):
+    derived = {"first": {"expression": "size + 1", "type": "int64"}, "half": {"expression": "first", "type": "int64"}}
+    features = {"half": feature(), "size": feature(available=available)}
+    with pytest.raises(TaskError, match="from 'size'") as caught:
+        check_columns(task(features=features, derived=derived), SCHEMA)
+    assert caught.value.where == "features.half"
+
+
 def test_a_leak_that_is_left_out_as_known_later_is_fine():
     features = {"town": feature("categorical"), "delay": feature(available="after")}
     check_columns(task(features=features), SCHEMA)
