@@ -199,18 +199,26 @@ class Task(Contract):
         return {name: f.available for name, f in self.features.items() if f.available != "before"}
 
 
-class Column(Contract):
-    """A source column of the pinned schema.
+class SourceColumn(Contract):
+    """What a source column has to be, to be read.
 
     Attributes:
         required: A file without this column is an error; otherwise its values are missing.
+    """
+
+    type: ColumnType
+    required: bool = True
+
+
+class Column(SourceColumn):
+    """A source column of the pinned schema: how it is read, and the limits that `validate` holds it to.
+
+    Attributes:
         domain: Known categories; others go to the model's out-of-vocabulary bucket and count towards a limit.
         min, max: Bounds of a number; values beyond are anomalies.
         max_missing: Largest share of missing values, 0 to 1.
     """
 
-    type: ColumnType
-    required: bool = True
     domain: tuple[str, ...] | None = None
     min: float | None = None
     max: float | None = None
@@ -235,12 +243,15 @@ class Schema(Contract):
 
 
 class DataSection(Contract):
-    """What `ingest` needs of the task and of the schema: a change of anything here makes other rows."""
+    """What `ingest` needs of the task and of the schema: a change of anything here makes other rows.
+
+    The limits of the schema's columns are not among it: a wider domain judges the rows again, and leaves them as they are.
+    """
 
     problem: Problem
     csv: CsvOptions
     file_format: Literal["csv", "parquet", "jsonl", "tfrecord"] | None
-    columns: dict[str, Column]
+    columns: dict[str, SourceColumn]
     derived: dict[str, Derived]
     label: Label
     time: str | None
@@ -271,7 +282,7 @@ def data_section(task: Task, schema: Schema) -> DataSection:
         problem=task.problem,
         csv=task.data.csv,
         file_format=task.data.format,
-        columns=schema.columns,
+        columns={name: SourceColumn(type=c.type, required=c.required) for name, c in schema.columns.items()},
         derived=task.derived,
         label=task.label,
         time=task.time,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from components._shared.task import Column
+    from components._shared.task import SourceColumn
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Block:
 class Header:
     """Which columns a file has, checked against the pinned schema; collects what was ignored over all files."""
 
-    declared: Mapping[str, Column]
+    declared: Mapping[str, SourceColumn]
     ignored: dict[str, int] = field(default_factory=dict)
 
     def check(self, present: Iterable[str], where: str) -> list[str]:

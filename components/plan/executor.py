@@ -135,6 +135,7 @@ def plan(
     judgement = digest_of(
         {
             "experiment": experiment,
+            "schema": schema.content_digest(),
             "data_gates": sections.data_gates.content_digest(),
             "gates": sections.evaluation.content_digest(),
             "code": code_digest(*JUDGE),

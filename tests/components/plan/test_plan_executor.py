@@ -149,6 +149,14 @@ def test_editing_a_gate_changes_no_experiment(world: World) -> None:
     assert differing(first, world.plan()) == {"data_gates", "judgement"}
 
 
+def test_a_limit_in_the_schema_judges_again_but_makes_no_other_rows(world: World) -> None:
+    first = world.plan()
+    columns = SCHEMA["columns"]
+    wider = {"columns": {**columns, "carrier": {"type": "string", "domain": ["AA", "UA"], "max_missing": 0.1}}}
+    world.write("task/schema.yaml", yaml.safe_dump(wider))
+    assert differing(first, world.plan()) == {"schema", "judgement"}
+
+
 def test_editing_comments_and_the_order_of_fields_changes_nothing(world: World) -> None:
     first = world.plan()
     world.write("task/task.yaml", "# a comment\n" + yaml.safe_dump(dict(reversed(TASK.items())), sort_keys=False))
