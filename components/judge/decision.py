@@ -43,9 +43,9 @@ def decide(verdicts: tuple[Verdict, ...], evaluation: Evaluation, gates: Evaluat
     checks = tuple(check for verdict in verdicts for check in verdict.checks)
     match outcome:
         case "passed":
-            reason = _why_passed(checks, evaluation, gates)
+            reason = _why_passed(checks, evaluation, gates) + _although(evaluation, better=False)
         case "failed":
-            reason = _why_not(verdicts, "failed", evaluation, gates) + _although(evaluation)
+            reason = _why_not(verdicts, "failed", evaluation, gates) + _although(evaluation, better=True)
         case "cannot_judge":
             reason = _why_not(verdicts, "cannot_judge", evaluation, gates)
     clauses = [reason]
@@ -112,16 +112,17 @@ def _clause_of(check: Check, evaluation: Evaluation, gates: EvaluationSection) -
     )
 
 
-def _although(evaluation: Evaluation) -> str:
-    """The first metric in which the candidate is better beyond doubt: a conflict that the reader must see."""
-    gains = []
+def _although(evaluation: Evaluation, *, better: bool) -> str:
+    """The first metric that speaks against the decision beyond doubt: a conflict that the reader must see."""
+    found = []
     for metric, figures in evaluation.overall.metrics.items():
         if metric == "bias" or figures.difference is None or figures.difference.interval is None:
             continue
-        better, amount = _as_gain(metric, figures.difference)
-        if better and amount.interval is not None and min(amount.interval) > 0:
-            gains.append((list(METRIC_NAMES).index(metric), f"{metric_name(metric)} is better by {_amount(amount)}"))
-    return f", although {min(gains)[1]}" if gains else ""
+        is_better, amount = _as_gain(metric, figures.difference)
+        if is_better == better and amount.interval is not None and min(amount.interval) > 0:
+            word = "better" if better else "worse"
+            found.append((list(METRIC_NAMES).index(metric), f"{metric_name(metric)} is {word} by {_amount(amount)}"))
+    return f", although {min(found)[1]}" if found else ""
 
 
 def _as_gain(metric: Metric | str, difference: Estimate) -> tuple[bool, Estimate]:

@@ -10,9 +10,9 @@ def train(
     train: dsl.Input[dsl.Dataset],
     tune: dsl.Input[dsl.Dataset],
     learning: str,
+    data_root: str,
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
-    checkpoints: str = "",
 ):
     """Trains a model with the trainer that the task names; early stopping and calibration see only tune.
 
@@ -20,13 +20,14 @@ def train(
         train: Manifest of the rows to fit on.
         tune: Manifest of the rows to stop early and to calibrate on.
         learning: Learning section of the task, JSON.
+        data_root: Keeps the state after each epoch until training ends: a killed training goes on where it was.
         model: Directory of the SavedModel, which takes raw feature columns, with model.json.
         metrics: Losses and epochs.
-        checkpoints: Root for the state after each epoch, so that a killed training goes on where it was; empty: none.
     """
     import json
     from pathlib import Path
 
+    from components._shared import storage
     from components._shared.manifest import Manifest
     from components._shared.task import LearningSection
     from components.train import executor
@@ -36,7 +37,7 @@ def train(
         tune=Manifest.from_json(Path(tune.path).read_text(encoding="utf-8")),
         learning=LearningSection.from_json(learning),
         model_dir=Path(model.path),
-        checkpoints=checkpoints,
+        checkpoints=storage.join(data_root, "checkpoints"),
     )
     for name, value in info.metrics.items():
         metrics.log_metric(name, value)

@@ -38,7 +38,6 @@ def training(
     budget: int = 0,
     engine: str = "vectorised",
     beam_options: str = "",
-    checkpoints: str = "",
     override: str = "",
 ):
     """Trains, judges and, if the verdict allows it, promotes.
@@ -54,7 +53,6 @@ def training(
         budget: Largest number of epochs, for a quick cycle; 0: the trainer's own.
         engine: vectorised, or tfma for TensorFlow Model Analysis.
         beam_options: Flags of an Apache Beam runner for validate and for tfma; empty: in memory.
-        checkpoints: Root for checkpoints of the training; empty: below the data root.
         override: A recorded reason to promote in spite of the verdict.
     """
     planned = plan(
@@ -91,7 +89,7 @@ def training(
         train=parts.outputs["train"],
         tune=parts.outputs["tune"],
         learning=planned.outputs["learning"],
-        checkpoints=checkpoints,
+        data_root=data_root,
     )
     candidate = predict(
         examples=parts.outputs["test"],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components._shared.errors import InputError
+from components._shared.evidence import Estimate
 from components._shared.verdict import Check, Verdict
 from components.judge.executor import judge
 
@@ -73,6 +74,20 @@ def test_rows_that_cannot_be_trusted_reject_whatever_the_metrics_say(make_inputs
     assert verdict.summary.startswith(
         "Rejected: 1 of 5 rows is malformed (1 more gate fails), although AUC is better by"
     )
+
+
+def test_what_speaks_against_an_accepted_candidate_is_said(make_inputs: Inputs) -> None:
+    inputs = make_inputs(outcome="passed")
+    evaluation = inputs["evaluation"]
+    figures = evaluation.overall.metrics["log_loss"]
+    worse = figures.model_copy(update={"difference": Estimate(value=0.004, interval=(0.001, 0.007))})
+    metrics = {**evaluation.overall.metrics, "log_loss": worse}
+    overall = evaluation.overall.model_copy(update={"metrics": metrics})
+    inputs["evaluation"] = evaluation.model_copy(update={"overall": overall})
+
+    summary = judge(**inputs).verdict.summary
+    assert summary.startswith("Accepted: ")
+    assert "although log-loss is worse by 0.0040 [0.0010, 0.0070]" in summary
 
 
 def test_a_verdict_without_checks_speaks_through_its_summary(make_inputs: Inputs) -> None:
