@@ -266,6 +266,7 @@ class LearningSection(Contract):
     """What `train`, `predict` and `smoke_test` need: a change of anything here makes another model.
 
     Attributes:
+        trainer_source: Digest of the source of a trainer that is not ours; empty: ours, or `plan` did not find it.
         budget: Largest number of epochs, for a quick cycle; 0: the trainer's own.
     """
 
@@ -273,6 +274,7 @@ class LearningSection(Contract):
     classes: tuple[str | int, ...] | None
     features: dict[str, FeatureKind]
     trainer: TrainerChoice
+    trainer_source: str = ""
     budget: int = Field(0, ge=0)
 
 

@@ -27,6 +27,7 @@ from components._shared.task import (
 from components._shared.windows import Windows
 from components.plan.schedule_windows import schedule_windows, span_of
 from components.plan.sources import absolute, find_sources, relative_to
+from components.plan.trainer_source import source_digest
 
 MAKE_ROWS_AND_MODEL = ("ingest", "split", "train")
 JUDGE = ("validate", "predict", "evaluate", "smoke_test", "judge")
@@ -177,15 +178,17 @@ def _read(uri: str, what: str, fix: str) -> bytes:
 
 def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: int) -> LearningSection:
     own = {} if trainer and trainer != task.trainer.name else task.trainer.parameters
+    name = trainer or task.trainer.name
     return LearningSection(
         problem=task.problem,
         classes=task.label.classes,
         features=task.used_features(),
         trainer=TrainerChoice(
-            name=trainer or task.trainer.name,
+            name=name,
             parameters=_whole_numbers({**own, **parameters}),
             seed=task.trainer.seed,
         ),
+        trainer_source=source_digest(name),
         budget=int(budget),
     )
 

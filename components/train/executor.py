@@ -92,7 +92,7 @@ def train(
             made_from=made_from,
             code=code,
             coefficients=trained.coefficients,
-            notices=trained.notices,
+            notices=(*trained.notices, *_unknown_source(learning)),
         )
         (job.model_dir / MODEL_JSON).write_text(info.to_json(), encoding="utf-8")
         shutil.rmtree(model_dir, ignore_errors=True)
@@ -128,6 +128,16 @@ def find_trainer(name: str) -> Trainer:
             f"The module {module_name} has no function {function_name!r}", where="trainer.name", fix=known
         )
     return function  # type: ignore[no-any-return]
+
+
+def _unknown_source(learning: LearningSection) -> list[str]:
+    name = learning.trainer.name
+    if learning.trainer_source or ":" not in name or name in TRAINERS.values():
+        return []
+    return [
+        f"The source of the trainer {name} was not found when the run was planned, so an edit of it alone is no other "
+        "experiment: change its name or a parameter with it."
+    ]
 
 
 def label_statistics(part: Manifest, learning: LearningSection) -> LabelStatistics:

@@ -191,6 +191,16 @@ def test_another_trainer_does_not_inherit_the_parameters_of_the_first(world: Wor
     assert (trainer.name, trainer.parameters) == ("linear", {"l2": 0.1})
 
 
+def test_an_edit_of_a_trainer_that_is_not_ours_is_another_experiment(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_trainer.py").write_text("def train(job): ...\n")
+    first = world.plan(trainer="own_trainer:train")
+    (tmp_path / "own_trainer.py").write_text("def train(job): return 1\n")
+    assert differing(first, world.plan(trainer="own_trainer:train")) == {"experiment", "judgement", "learning"}
+
+
 def test_a_judged_experiment_replays_its_baseline(world: World) -> None:
     planned = world.plan()
     baseline = Baseline(

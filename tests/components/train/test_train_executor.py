@@ -267,6 +267,7 @@ def test_a_trainer_of_ones_own_reads_rows_as_a_dataset(fit: Any, monkeypatch: py
     info = fit(trainer=_module("own_trainer", own, monkeypatch))
 
     assert info.metrics == {"answer": 42.0}
+    assert "source of the trainer own_trainer:train was not found" in info.notices[-1]
     assert seen["rows"] == 600
     assert seen["shapes"]["shop"] == (1, "string")
     assert seen["shapes"]["seen_at"] == (1, "int64")
