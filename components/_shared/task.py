@@ -245,7 +245,7 @@ class Schema(Contract):
 class DataSection(Contract):
     """What `ingest` needs of the task and of the schema: a change of anything here makes other rows.
 
-    The limits of the schema's columns are not among it: a wider domain judges the rows again, and leaves them as they are.
+    The limits of the schema's columns are not among it: a wider domain judges the same rows again.
     """
 
     problem: Problem
