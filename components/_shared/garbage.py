@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from components._shared import storage
-from components._shared.errors import CorruptError, InputError, NotFoundError, PreconditionError
+from components._shared.cache_epoch import count_up
+from components._shared.errors import CorruptError, InputError, PreconditionError
 from components._shared.manifest import Manifest, Shard
-from components._shared.records import CacheEpoch
 from components._shared.registry import Registry, in_parallel, open_root, tasks_in
 from components._shared.storage import ObjectInfo
 
@@ -91,7 +91,7 @@ def remove_garbage(data_root: str, garbage: Garbage) -> int:
     if not garbage.objects:
         return 0
     if garbage.shards or garbage.manifests:
-        _count_up(storage.join(data_root, "cache-epoch.json"))
+        count_up(data_root)
     return sum(sum(in_parallel(_remove, part)) for part in (garbage.manifests, garbage.shards, garbage.strays))
 
 
@@ -155,21 +155,3 @@ def _remove(info: ObjectInfo) -> bool:
     except PreconditionError:
         return False
     return True
-
-
-def _count_up(uri: str) -> None:
-    while True:
-        epoch, generation = _epoch(uri)
-        try:
-            storage.replace(uri, CacheEpoch(epoch=epoch + 1).to_json().encode(), generation=generation)
-        except PreconditionError:
-            continue
-        return
-
-
-def _epoch(uri: str) -> tuple[int, str | None]:
-    try:
-        text, generation = storage.read_versioned(uri)
-    except NotFoundError:
-        return 0, None
-    return CacheEpoch.from_json(text, where=uri).epoch, generation

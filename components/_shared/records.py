@@ -145,7 +145,12 @@ class Pointer(Contract):
 
 
 class CacheEpoch(Contract):
-    """`<data root>/cache-epoch.json`: garbage collection counts it up, lest a cached step hand on a dead manifest."""
+    """`<data root>/cache-epoch.json`: garbage collection counts it up, lest a cached step hand on a dead manifest.
+
+    Attributes:
+        root: Chance, when the file was made: one that is made anew never repeats the epochs of the one before it.
+    """
 
     format: Literal["saiki/cache-epoch/v1"] = "saiki/cache-epoch/v1"
     epoch: int
+    root: str

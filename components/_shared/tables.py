@@ -37,6 +37,7 @@ SHARD_ROWS = 262_144
 MONTH_ROWS = 4_096
 ROW_GROUP_ROWS = 32_768
 
+_EPOCH_FILE = "cache-epoch.json at the data root"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -339,7 +340,9 @@ def _shard_batches(
                     yield batch.slice(first, last - first)
     except (pa.ArrowInvalid, OSError) as cause:
         raise CorruptError(
-            f"A shard cannot be read: {cause}", where=shard.uri, fix="run `ingest` again with a new cache epoch"
+            f"A shard cannot be read: {cause}",
+            where=shard.uri,
+            fix=f"delete that object and {_EPOCH_FILE}, and run again: `ingest` then writes it anew",
         ) from cause
 
 
@@ -361,14 +364,14 @@ def _verified_file(shard: Shard) -> Path:
                 raise CorruptError(
                     "A shard changed after it was written: its bytes do not have the hash that the manifest promises",
                     where=shard.uri,
-                    fix="delete that object and run again with a new cache epoch, so that `ingest` writes it anew",
+                    fix=f"delete that object and {_EPOCH_FILE}, and run again: `ingest` then writes it anew",
                 )
             _verified.add(seen)
     except FileNotFoundError as cause:
         raise NotFoundError(
             "A shard vanished after it was written",
             where=shard.uri,
-            fix="run again with a new cache epoch, so that `ingest` writes it anew",
+            fix=f"delete {_EPOCH_FILE}, and run again: `ingest` then writes it anew",
         ) from cause
     return path
 

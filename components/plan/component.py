@@ -61,7 +61,7 @@ def plan(
         reference: The pinned reference version (JSON), or empty.
         previous: URI of the earlier statistics that drift is measured against, or empty.
         schema: URI of the pinned schema.
-        cache_epoch: Grows when garbage collection removes shards.
+        cache_epoch: Changes when garbage collection removes shards, and where a data root begins anew.
         pointer: What `push` must find unchanged to move the champion pointer (JSON).
     """
     from components.plan.executor import plan as execute

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from components._shared import storage
+from components._shared.cache_epoch import cache_epoch
 from components._shared.columns import check_columns
 from components._shared.contract import digest_of
-from components._shared.errors import InputError, NotFoundError, TaskError
+from components._shared.errors import DataError, InputError, NotFoundError, TaskError
 from components._shared.gates import DataGates, resolve_gates
 from components._shared.image import code_digest
-from components._shared.records import Baseline, CacheEpoch, Champion, ModelRef, Pointer
+from components._shared.records import Baseline, Champion, ModelRef, Pointer
 from components._shared.registry import Registry
 from components._shared.task import (
     DataSection,
@@ -24,6 +26,7 @@ from components._shared.task import (
     data_section,
     evaluation_section,
 )
+from components._shared.trainers import target_of
 from components._shared.windows import Windows
 from components.plan.schedule_windows import schedule_windows, span_of
 from components.plan.sources import absolute, find_sources, relative_to
@@ -44,7 +47,7 @@ class Plan(NamedTuple):
         champion, reference: `ModelRef` as JSON, or empty.
         previous: URI of the earlier statistics that drift is measured against, or empty.
         schema: URI of the pinned schema.
-        cache_epoch: Grows when garbage collection removes shards.
+        cache_epoch: Changes when garbage collection removes shards, and where a data root begins anew.
         pointer: `Pointer` as JSON.
     """
 
@@ -105,24 +108,29 @@ def plan(
     """
     if not 0 < sample <= 1:
         raise InputError(f"sample is {sample:g}", where="sample", fix="give a share of the rows above 0, up to 1")
+    if budget < 0:
+        raise InputError(
+            f"budget is {budget}", where="budget", fix="give a number of epochs, or 0 for the trainer's own"
+        )
     storage.check_root(data_root)
     storage.check_root(registry)
     uri = absolute(task_uri)
     task, schema = _load(uri)
-    check_columns(task, schema)
     models = Registry(registry, task.name)
     models.open(create=True)
-    sections = _Sections(
-        data=data_section(task, schema),
-        learning=_learning(task, trainer, parameters, budget),
-        data_gates=resolve_gates(task.gates, task.problem).data,
-        evaluation=evaluation_section(task),
-    )
-    clock = now or datetime.now(UTC)
-    span = span_of(task, as_of=as_of, now=clock)
-    listing, objects = find_sources(uri, task.data.sources, span=span, timezone=task.timezone)
-    newest = max(info.modified for info in objects)
-    windows = schedule_windows(task, as_of=as_of, now=clock, newest=newest)
+    with _said_of(uri):
+        check_columns(task, schema)
+        sections = _Sections(
+            data=data_section(task, schema),
+            learning=_learning(task, trainer, parameters, budget),
+            data_gates=resolve_gates(task.gates, task.problem).data,
+            evaluation=evaluation_section(task),
+        )
+        clock = now or datetime.now(UTC)
+        span = span_of(task, as_of=as_of, now=clock)
+        listing, objects = find_sources(uri, task.data.sources, span=span, timezone=task.timezone)
+        newest = max(info.modified for info in objects)
+        windows = schedule_windows(task, as_of=as_of, now=clock, newest=newest)
     experiment = digest_of(
         {
             "listing": listing.content_digest(),
@@ -157,13 +165,29 @@ def plan(
         previous=baseline.previous,
         # JSON is YAML: this form has one digest however the file is laid out.
         schema=_store(data_root, f"schemas/{schema.content_digest()}.yaml", schema.to_json()),
-        cache_epoch=_cache_epoch(data_root),
+        cache_epoch=cache_epoch(data_root),
         pointer=pointer.to_json(),
     )
 
 
+@contextmanager
+def _said_of(uri: str) -> Iterator[None]:
+    """Names the task file in errors that name only its fields."""
+    try:
+        yield
+    except (TaskError, DataError) as error:
+        where = (
+            error.where.replace("the task file", uri) if "the task file" in error.where else f"{error.where} in {uri}"
+        )
+        raise type(error)(error.what, where=where, fix=error.fix) from error
+
+
 def _load(uri: str) -> tuple[Task, Schema]:
-    task = Task.from_json(_read(uri, "task file", "give the path or URI of a task file"), where=uri, error=TaskError)
+    task = Task.from_json(
+        _read(uri, "task file", "give the path or URI of a task file, or make one: saiki init DATA"),
+        where=uri,
+        error=TaskError,
+    )
     schema_uri = relative_to(uri, task.schema_file)
     text = _read(schema_uri, "pinned schema", f"put it there, or correct schema: {task.schema_file} in {uri}")
     return task, Schema.from_json(text, where=schema_uri, error=TaskError)
@@ -177,6 +201,7 @@ def _read(uri: str, what: str, fix: str) -> bytes:
 
 
 def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: int) -> LearningSection:
+    target_of(trainer or task.trainer.name)
     own = {} if trainer and trainer != task.trainer.name else task.trainer.parameters
     name = trainer or task.trainer.name
     return LearningSection(
@@ -252,12 +277,3 @@ def _store(data_root: str, name: str, text: str) -> str:
 
 def _json(model: ModelRef | None) -> str:
     return "" if model is None else model.to_json()
-
-
-def _cache_epoch(data_root: str) -> str:
-    uri = storage.join(data_root, "cache-epoch.json")
-    try:
-        text = storage.read(uri)
-    except NotFoundError:
-        return "0"
-    return str(CacheEpoch.from_json(text, where=uri).epoch)

@@ -95,9 +95,7 @@ def test_what_attempts_need_stays_and_the_rest_goes(data: Data) -> None:
     assert data.there() == {"a", "b", "bad rows", "c", "d", "e", "f"}, "looking removes nothing"
     assert remove_garbage(data.data, garbage) == 5
     assert data.there() == {"a", "b", "bad rows", "c"}
-    assert storage.read(storage.join(data.data, "cache-epoch.json")).decode() == (
-        '{"epoch":1,"format":"saiki/cache-epoch/v1"}'
-    )
+    assert b'"epoch":1' in storage.read(storage.join(data.data, "cache-epoch.json"))
     assert data.collect(later()) == 0
     assert b'"epoch":1' in storage.read(storage.join(data.data, "cache-epoch.json"))
 

@@ -117,7 +117,7 @@ def test_the_outputs_are_the_contracts_that_the_steps_read(world: World) -> None
     assert LearningSection.from_json(planned.learning).features == {"carrier": "categorical", "distance": "numeric"}
     assert EvaluationSection.from_json(planned.gates).metric.min_rows == 50
     assert json.loads(planned.data_gates)["min_rows"] == 100
-    assert (planned.champion, planned.reference, planned.previous, planned.cache_epoch) == ("", "", "", "0")
+    assert (planned.champion, planned.reference, planned.previous) == ("", "", "")
     assert Pointer.from_json(planned.pointer) == Pointer(
         task="late", generation=None, history=0, hold="", replayed=False
     )
@@ -258,8 +258,8 @@ def test_a_root_that_cannot_be_written_is_refused_first(world: World) -> None:
 
 
 def test_the_cache_epoch_is_read_from_the_data_root(world: World) -> None:
-    world.write("data/cache-epoch.json", '{"format":"saiki/cache-epoch/v1","epoch":7}')
-    assert world.plan().cache_epoch == "7"
+    world.write("data/cache-epoch.json", '{"format":"saiki/cache-epoch/v1","epoch":7,"root":"ab"}')
+    assert world.plan().cache_epoch == "7-ab"
 
 
 def test_a_task_without_time_is_the_same_experiment_on_another_day(world: World) -> None:
