@@ -72,9 +72,11 @@ def main() -> None:
 def _show(error: Exception, *, debug: bool) -> None:
     expected = isinstance(error, SaikiError) and not (isinstance(error, StepError) and error.unexpected)
     if debug:
-        traceback.print_exception(error)
-        if isinstance(error, StepError):
+        # Of a step, its own traceback: ours only goes through kfp.
+        if isinstance(error, StepError) and error.details:
             click.echo(error.details, err=True)
+        else:
+            traceback.print_exception(error)
     text = str(error) if isinstance(error, SaikiError) else f"{type(error).__name__}: {error}"
     click.secho(f"error: {text}", fg="red", err=True)
     if not expected and not debug:

@@ -32,7 +32,12 @@ _PATIENCE = 1.0
 
 _PRELOAD: dict[str, tuple[str, ...]] = {
     "light": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "duckdb", "jinja2"),
-    "analysis": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "tensorflow_data_validation"),
+    "analysis": (
+        "kfp.dsl.executor_main",
+        "components._shared.manifest",
+        "pyarrow.parquet",
+        "tensorflow_data_validation",
+    ),
     "tensorflow": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "tensorflow"),
 }
 

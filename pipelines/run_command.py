@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 from rich.console import Console
 from rich.table import Table
 
-from components._shared.contract import load_yaml
-from components._shared.errors import InputError
+from components._shared.contract import load_yaml, yaml_problem
+from components._shared.errors import InputError, StorageError
 from components._shared.verdict import Verdict
 from pipelines.local import StepRun
 from pipelines.local import run as run_locally
@@ -58,7 +59,12 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
     training = _load_training()
     arguments = _arguments(training, params, settings, state)
     log_path = state / "logs" / f"{datetime.now():%Y%m%dT%H%M%S}.log"
-    log_path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise StorageError(
+            f"Nothing can be written here: {cause.strerror}", where=str(state), fix="give another folder as --state"
+        ) from cause
     progress = _Progress(quiet=as_json)
     begin = time.monotonic()
     progress.say(f"[bold]{pipeline}[/]  {arguments['task']}  as of {arguments.get('as_of') or 'now'}")
@@ -88,19 +94,24 @@ def _arguments(pipeline: Any, params: Path | None, settings: tuple[str, ...], st
     given: dict[str, Any] = {}
     if params is not None:
         if not params.exists():
-            raise InputError("There is no such file of run parameters", where=str(params))
-        given = load_yaml(params.read_text(encoding="utf-8")) or {}
+            raise InputError("There is no such file of run parameters", where=str(params), fix="correct the path")
+        given = _plain(params.read_bytes(), where=str(params)) or {}
         if not isinstance(given, dict):
             raise InputError("Run parameters are names with values", where=str(params), fix="write `name: value` lines")
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise InputError(f"'{setting}' is not NAME=VALUE", where="--set")
+            raise InputError(f"'{setting}' is not NAME=VALUE", where="--set", fix=f"write --set {setting}=VALUE")
         outer, dot, inner = name.partition(".")
         if dot:
-            given[outer] = {**given.get(outer, {}), inner: load_yaml(text)}
+            inside = given.get(outer) or {}
+            if not isinstance(inside, dict):
+                raise InputError(
+                    f"'{outer}' is set to {inside!r}, so it has no '{inner}'", where="--set", fix="set one of the two"
+                )
+            given[outer] = {**inside, inner: _plain(text, where=f"--set {setting}")}
         else:
-            given[outer] = load_yaml(text)
+            given[outer] = _plain(text, where=f"--set {setting}")
     known = {name: _TYPES[spec.type] for name, spec in pipeline.component_spec.inputs.items()}
     for name, value in given.items():
         if name not in known:
@@ -119,6 +130,14 @@ def _arguments(pipeline: Any, params: Path | None, settings: tuple[str, ...], st
         if "://" not in given[name]:
             given[name] = str(Path(given[name]).expanduser().resolve())
     return given
+
+
+def _plain(text: str | bytes, where: str) -> Any:
+    try:
+        return load_yaml(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as cause:
+        problem = yaml_problem(cause) if isinstance(cause, yaml.YAMLError) else "not UTF-8 text"
+        raise InputError(f"This is not readable YAML: {problem}", where=where, fix="put quotes around text") from cause
 
 
 def _typed(name: str, value: Any, wanted: type) -> Any:

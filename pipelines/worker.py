@@ -104,13 +104,14 @@ def _executed(run_dir: Path) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except SaikiError as error:
         report = {"kind": type(error).__name__, "what": error.what, "where": error.where, "fix": error.fix}
+        report["traceback"] = traceback.format_exc()
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     except BaseException as error:
         report = {"kind": "unexpected", "what": f"{type(error).__name__}: {error}", "where": "", "fix": ""}
+        report["traceback"] = traceback.format_exc()
         traceback.print_exc()
     else:
         return 0
-    report["traceback"] = traceback.format_exc()
     (run_dir / ERROR_FILE).write_text(json.dumps(report), encoding="utf-8")
     return 1
 

@@ -51,13 +51,19 @@ class Contract(BaseModel):
         try:
             value = load_yaml(text)
         except yaml.YAMLError as cause:
-            problem = str(cause).replace("\n", " ")
-            raise error(f"This is not readable YAML or JSON: {problem}", where=where) from cause
+            raise error(
+                f"This is not readable YAML or JSON: {yaml_problem(cause)}", where=where, fix="correct it there"
+            ) from cause
+        except UnicodeDecodeError as cause:
+            raise error("This is not a text file", where=where, fix="give a YAML or JSON file in UTF-8") from cause
         return cls.from_value(value, where=where, error=error)
 
     @classmethod
     def from_value(cls, value: Any, *, where: str = "", error: type[InputError] = InputError) -> Self:
         """Checks plain values against the contract; see `from_json`."""
+        if not isinstance(value, dict):
+            held = "nothing" if value is None else "a list" if isinstance(value, list) else "a single value"
+            raise error(f"{cls.__name__} is not valid: there is {held} in place of fields", where=where, fix=_FIX)
         try:
             return cls.model_validate(value)
         except ValidationError as cause:
@@ -99,6 +105,13 @@ def load_yaml(text: str | bytes) -> Any:
         return json.loads(text)
     except ValueError:
         return yaml.load(text, Loader=_Loader)
+
+
+def yaml_problem(cause: yaml.YAMLError) -> str:
+    """What is wrong with a YAML text, and where, in one line."""
+    mark = getattr(cause, "problem_mark", None)
+    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"{getattr(cause, 'problem', None) or str(cause).splitlines()[0]}{where}"
 
 
 def _explain(cls: type[BaseModel], cause: ValidationError) -> str:

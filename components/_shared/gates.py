@@ -186,7 +186,7 @@ def resolve_gates(choice: GateChoice, problem: str) -> Gates:
         TaskError: A field is unknown, or a metric is not one of the problem's.
     """
     preset = _PRESETS[choice.preset][problem]
-    return Gates.from_value(
+    gates = Gates.from_value(
         {
             "data": choice.data,
             "metric": {**preset["metric"], **choice.metric},
@@ -196,3 +196,20 @@ def resolve_gates(choice: GateChoice, problem: str) -> Gates:
         where="gates of the task file",
         error=TaskError,
     )
+    named = {
+        "metric.limits": gates.metric.limits,
+        "metric.beats_base_rate": gates.metric.beats_base_rate,
+        "metric.worst_slice": [each.metric for each in gates.metric.worst_slice],
+        "champion.primary": [gates.champion.primary],
+        "champion.tolerance": gates.champion.tolerance,
+        "champion.reference": gates.champion.reference,
+    }
+    for field, metrics in named.items():
+        for metric in metrics:
+            if metric not in METRICS_OF[problem]:
+                raise TaskError(
+                    f"{metric} is not a metric of {problem}",
+                    where=f"gates.{field} in the task file",
+                    fix=f"use one of: {', '.join(METRICS_OF[problem])}",
+                )
+    return gates

@@ -216,6 +216,8 @@ def check_root(uri: str) -> None:
     Raises:
         StorageError: Says what does not work there, and what to do.
     """
+    if re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]*:/*", uri) or not uri:
+        raise StorageError(f"'{uri}' names no bucket or folder", fix="give for example gs://bucket/prefix or a path")
     probe = join(uri, f"{HIDDEN}probe-{os.getpid()}-{secrets.token_hex(4)}")
     first = create(probe, b"1")
     try:

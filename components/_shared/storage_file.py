@@ -175,6 +175,8 @@ def _path(uri: str) -> Path:
 def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
+    except IsADirectoryError as cause:
+        raise StorageError("This is a folder, not a file", where=str(path), fix="give the path of a file") from cause
     except OSError as cause:
         raise _translated(cause, path) from cause
 
@@ -291,6 +293,10 @@ def _translated(cause: OSError, path: Path) -> StorageError:
         case errno.EROFS:
             return StorageError("The file system is read-only", where=where, fix="choose a root that can be written")
         case errno.EISDIR | errno.ENOTDIR | errno.EEXIST:
-            return StorageError("A folder and a file have the same name here", where=where, fix="move one of them away")
+            return StorageError(
+                "There is a file where a folder is needed, or a folder where a file is needed",
+                where=where,
+                fix="move it away, or choose another root",
+            )
         case _:
             return StorageError(f"The file system reports: {cause.strerror or cause}", where=where, fix="run again")

@@ -65,7 +65,8 @@ class Header:
                 raise DataError(
                     f"The column {name!r} is missing",
                     where=where,
-                    fix=f"{near(name, names)} Or say `required: false` in the schema if files may lack it",
+                    fix=f"correct the file or the schema ({near(name, names)}), "
+                    "or say `required: false` in the schema if files may lack it",
                 )
             if names.count(name) > 1:
                 raise DataError(

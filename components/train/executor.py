@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import shutil
 import tempfile
@@ -21,14 +20,9 @@ from components._shared.model_info import ModelInfo
 from components._shared.model_inputs import check_features, model_inputs
 from components._shared.saved_model import SavedModel
 from components._shared.task import LearningSection
+from components._shared.trainers import KNOWN, TRAINERS, target_of
 from components.train.checkpoints import Checkpoints
 from components.train.job import LabelledRows, LabelStatistics, TrainedModel, TrainingJob
-
-TRAINERS = {
-    "constant": "components.train.trainers.constant:train",
-    "linear": "components.train.trainers.linear:train",
-    "mlp": "components.train.trainers.mlp:train",
-}
 
 Trainer = Callable[[TrainingJob], TrainedModel]
 
@@ -107,25 +101,19 @@ def find_trainer(name: str) -> Trainer:
     Raises:
         TrainerError: There is none, or its module cannot be imported.
     """
-    target = TRAINERS.get(name, name)
-    known = f"use one of {', '.join(TRAINERS)}, or package.module:function of a package in the image"
-    module_name, _, function_name = target.partition(":")
-    if not module_name or not function_name:
-        near = difflib.get_close_matches(name, TRAINERS, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise TrainerError(f"There is no trainer {name!r}{hint}", where="trainer.name", fix=known)
+    module_name, function_name = target_of(name)
     try:
         module = importlib.import_module(module_name)
     except Exception as cause:
         raise TrainerError(
             f"The trainer's module {module_name} cannot be imported: {type(cause).__name__}: {cause}",
             where=_last_frame(cause) or "trainer.name",
-            fix=known,
+            fix=KNOWN,
         ) from cause
     function = getattr(module, function_name, None)
     if not callable(function):
         raise TrainerError(
-            f"The module {module_name} has no function {function_name!r}", where="trainer.name", fix=known
+            f"The module {module_name} has no function {function_name!r}", where="trainer.name", fix=KNOWN
         )
     return function  # type: ignore[no-any-return]
 
@@ -246,5 +234,10 @@ def _listed(arguments: dict[str, Any]) -> str:
 
 
 def _last_frame(cause: BaseException) -> str:
-    frames = traceback.extract_tb(cause.__traceback__)
+    """The line that raised, unless it is the one that asked for the module."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
