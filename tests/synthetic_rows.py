@@ -12,7 +12,7 @@ import pyarrow as pa
 from components._shared.digests import manifest_digest
 from components._shared.manifest import Manifest
 from components._shared.tables import ShardWriter
-from components._shared.task import EvaluationSection, LearningSection
+from components._shared.task import LearningSection, ScoringSection
 from components._shared.windows import Window
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -121,19 +121,7 @@ def learning(problem: str = "binary_classification", trainer: str = "linear", **
     )
 
 
-def gates(problem: str = "binary_classification", **fields: Any) -> EvaluationSection:
-    """An evaluation section, shops as slices."""
-    return EvaluationSection.from_value(
-        {
-            "problem": problem,
-            "classes": ["low", "middle", "high"] if problem == "multiclass_classification" else None,
-            "slices": ["shop"],
-            "metric": {},
-            "champion": {"primary": "rmse"},
-            "behaviour": {},
-            "embargo": "0d",
-            "timezone": "UTC",
-            "has_time": True,
-            **fields,
-        }
-    )
+def scoring(problem: str = "binary_classification", **fields: Any) -> ScoringSection:
+    """A scoring section, shops as slices."""
+    classes = ["low", "middle", "high"] if problem == "multiclass_classification" else None
+    return ScoringSection.from_value({"problem": problem, "classes": classes, "slices": ["shop"], **fields})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from components._shared.task import ColumnType, EvaluationSection, FeatureKind
+    from components._shared.task import ColumnType, FeatureKind, LearningSection, ScoringSection
 
 MISSING_MOMENT = -(2**63)
 
@@ -106,8 +106,8 @@ def input_columns(
     return {name: input_values(batch.column(batch.schema.get_field_index(name)), kind) for name, kind in kinds}
 
 
-def score_columns(gates: EvaluationSection) -> list[str]:
+def score_columns(section: ScoringSection | LearningSection) -> list[str]:
     """The columns of a predictions table that hold what the model answered."""
-    if gates.problem != "multiclass_classification":
+    if section.problem != "multiclass_classification":
         return ["score"]
-    return [f"score_{number}" for number in range(len(gates.classes or ()))]
+    return [f"score_{number}" for number in range(len(section.classes or ()))]

@@ -263,7 +263,7 @@ class DataSection(Contract):
 
 
 class LearningSection(Contract):
-    """What `train`, `predict` and `smoke_test` need: a change of anything here makes another model.
+    """What `train` needs: a change of anything here makes another model.
 
     Attributes:
         trainer_source: Digest of the source of a trainer that is not ours; empty: ours, or `plan` did not find it.
@@ -294,6 +294,19 @@ def data_section(task: Task, schema: Schema) -> DataSection:
         cluster=task.cluster,
         weight=task.weight,
     )
+
+
+class ScoringSection(Contract):
+    """What `predict` needs: a change of anything here makes other predictions, a change of a gate does not."""
+
+    problem: Problem
+    classes: tuple[str | int, ...] | None
+    slices: tuple[str, ...]
+
+
+def scoring_section(task: Task) -> ScoringSection:
+    """The part of the task that decides what a table of predictions holds."""
+    return ScoringSection(problem=task.problem, classes=task.label.classes, slices=task.slices)
 
 
 class EvaluationSection(Contract):

@@ -28,6 +28,8 @@ def plan(
         ("learning", str),
         ("data_gates", str),
         ("gates", str),
+        ("scoring", str),
+        ("behaviour", str),
         ("champion", str),
         ("reference", str),
         ("previous", str),
@@ -57,6 +59,8 @@ def plan(
         learning: What decides the model (JSON).
         data_gates: Limits on the rows (JSON).
         gates: Limits on the model, and slices (JSON).
+        scoring: Problem, classes and slices (JSON): what decides the predictions.
+        behaviour: Limits on how the exported model behaves (JSON).
         champion: The champion that the candidate is judged beside (JSON), or empty.
         reference: The pinned reference version (JSON), or empty.
         previous: URI of the earlier statistics that drift is measured against, or empty.

@@ -25,6 +25,7 @@ from components._shared.task import (
     TrainerChoice,
     data_section,
     evaluation_section,
+    scoring_section,
 )
 from components._shared.trainers import target_of
 from components._shared.windows import Windows
@@ -43,7 +44,9 @@ class Plan(NamedTuple):
         experiment: Digest over sources, rows, windows, learning and the code that makes them a model.
         judgement: Digest over the experiment, the gates and the code that judges.
         listing: URI of the exact sources.
-        data, windows, learning, data_gates, gates: Contracts as JSON; `gates` is an `EvaluationSection`.
+        data, windows, learning, data_gates, gates, scoring, behaviour: Contracts as JSON; `gates` is an
+            `EvaluationSection`, and what `predict` and `smoke_test` need of it stands by itself: their steps are not
+            repeated for any other gate.
         champion, reference: `ModelRef` as JSON, or empty.
         previous: URI of the earlier statistics that drift is measured against, or empty.
         schema: URI of the pinned schema.
@@ -59,6 +62,8 @@ class Plan(NamedTuple):
     learning: str
     data_gates: str
     gates: str
+    scoring: str
+    behaviour: str
     champion: str
     reference: str
     previous: str
@@ -160,6 +165,8 @@ def plan(
         learning=sections.learning.to_json(),
         data_gates=sections.data_gates.to_json(),
         gates=sections.evaluation.to_json(),
+        scoring=scoring_section(task).to_json(),
+        behaviour=sections.evaluation.behaviour.to_json(),
         champion=_json(baseline.champion),
         reference=_json(baseline.reference),
         previous=baseline.previous,

@@ -11,7 +11,7 @@ from components._shared.image import image_of
 def predict(
     examples: dsl.Input[dsl.Dataset],
     data_root: str,
-    gates: str,
+    scoring: str,
     predictions: dsl.Output[dsl.Dataset],
     model: Optional[dsl.Input[dsl.Model]] = None,
     registered: str = "",
@@ -21,7 +21,7 @@ def predict(
     Args:
         examples: Manifest of the rows.
         data_root: Where the predictions' rows are kept.
-        gates: Evaluation section of the task, JSON: its slices' columns are carried along.
+        scoring: Problem, classes and the slices whose columns are carried along, JSON.
         predictions: Manifest of the predictions.
         model: A trained model.
         registered: A version in the registry, JSON; empty: there is none.
@@ -30,13 +30,13 @@ def predict(
 
     from components._shared.manifest import Manifest
     from components._shared.records import ModelRef
-    from components._shared.task import EvaluationSection
+    from components._shared.task import ScoringSection
     from components.predict import executor
 
     made = executor.predict(
         examples=Manifest.from_json(Path(examples.path).read_text(encoding="utf-8")),
         data_root=data_root,
-        gates=EvaluationSection.from_json(gates),
+        scoring=ScoringSection.from_json(scoring, where="scoring"),
         model=Path(model.path) if model is not None else None,
         registered=ModelRef.from_json(registered) if registered else None,
     )

@@ -16,7 +16,7 @@ from components._shared.model_inputs import check_features, input_columns, score
 from components._shared.records import ModelRef
 from components._shared.saved_model import SavedModel
 from components._shared.tables import ShardWriter, arrow_schema, iter_batches, save_manifest
-from components._shared.task import RESERVED_PREFIX, ColumnType, EvaluationSection
+from components._shared.task import RESERVED_PREFIX, ColumnType, ScoringSection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,7 @@ def predict(
     *,
     examples: Manifest,
     data_root: str,
-    gates: EvaluationSection,
+    scoring: ScoringSection,
     model: Path | None = None,
     registered: ModelRef | None = None,
 ) -> Manifest:
@@ -38,7 +38,7 @@ def predict(
     Args:
         examples: The rows.
         data_root: Where the predictions' shards go.
-        gates: Names the problem, its classes, and the slices whose columns the predictions carry.
+        scoring: Names the problem, its classes, and the slices whose columns the predictions carry.
         model: Directory of a model.
         registered: A version in the registry, in its place; neither of them: the predictions are empty.
 
@@ -47,8 +47,8 @@ def predict(
         ModelError: The model does not load, does not answer, or answers with something else than scores.
         DataError: The rows lack a feature, or a score is not a finite number.
     """
-    kept = _kept(examples, gates)
-    columns: dict[str, ColumnType] = {**kept, **dict.fromkeys(score_columns(gates), "float64")}
+    kept = _kept(examples, scoring)
+    columns: dict[str, ColumnType] = {**kept, **dict.fromkeys(score_columns(scoring), "float64")}
     place: AbstractContextManager[Path]
     if model is not None:
         place = nullcontext(model)
@@ -124,19 +124,19 @@ def _check_finite(batch: pa.RecordBatch, scores: NDArray[Any]) -> None:
         )
 
 
-def _kept(examples: Manifest, gates: EvaluationSection) -> dict[str, ColumnType]:
+def _kept(examples: Manifest, scoring: ScoringSection) -> dict[str, ColumnType]:
     """The columns that predictions take over from the rows: Saiki's own, and the slices'."""
-    for name in gates.slices:
+    for name in scoring.slices:
         if name not in examples.columns:
             raise DataError(f"The rows have no column for the slice '{name}'", where=f"{examples.role} rows")
-    for name in set(score_columns(gates)) & set(gates.slices):
+    for name in set(score_columns(scoring)) & set(scoring.slices):
         raise TaskError(
             f"A slice column is called '{name}', as the model's output is",
             where="slices",
             fix="give it another name with a derived column",
         )
     own = [name for name in examples.columns if name.startswith(RESERVED_PREFIX)]
-    return {name: examples.columns[name] for name in dict.fromkeys([*own, *gates.slices])}
+    return {name: examples.columns[name] for name in dict.fromkeys([*own, *scoring.slices])}
 
 
 def _manifest(

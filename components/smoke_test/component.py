@@ -10,7 +10,7 @@ def smoke_test(
     model: dsl.Input[dsl.Model],
     predictions: dsl.Input[dsl.Dataset],
     examples: dsl.Input[dsl.Dataset],
-    gates: str,
+    behaviour: str,
     verdict: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
 ):
@@ -20,21 +20,21 @@ def smoke_test(
         model: The model.
         predictions: Manifest of what it predicted.
         examples: Manifest of the rows that it predicted.
-        gates: Evaluation section of the task, JSON: it holds the largest difference of a score.
+        behaviour: Limits on how the model behaves, JSON.
         verdict: The verdict on the behaviour, JSON.
         summary: The verdict as Markdown.
     """
     from pathlib import Path
 
+    from components._shared.gates import BehaviourGates
     from components._shared.manifest import Manifest
-    from components._shared.task import EvaluationSection
     from components.smoke_test import executor
 
     found = executor.smoke_test(
         model=Path(model.path),
         predictions=Manifest.from_json(Path(predictions.path).read_text(encoding="utf-8")),
         examples=Manifest.from_json(Path(examples.path).read_text(encoding="utf-8")),
-        gates=EvaluationSection.from_json(gates),
+        behaviour=BehaviourGates.from_json(behaviour, where="behaviour"),
     )
     Path(verdict.path).write_text(found.to_json(), encoding="utf-8")
     Path(summary.path).write_text(found.to_markdown(), encoding="utf-8")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components._shared.errors import DataError
+from components._shared.gates import BehaviourGates
 from components._shared.manifest import Manifest
 from components._shared.model_files import verify_model
 from components._shared.model_info import ModelInfo
 from components._shared.model_inputs import score_columns
 from components._shared.tables import read_table
-from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Verdict, merge
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def smoke_test(
     model: Path,
     predictions: Manifest,
     examples: Manifest,
-    gates: EvaluationSection,
+    behaviour: BehaviourGates,
     timeout: float = TIMEOUT_SECONDS,
 ) -> Verdict:
     """Asks the model for rows that it has already scored, and for rows that are odd.
@@ -42,7 +42,7 @@ def smoke_test(
         model: Directory of the model.
         predictions: What `predict` made of `examples` with this model.
         examples: The rows.
-        gates: Names the problem and the largest difference of a score.
+        behaviour: Names the largest difference of a score.
         timeout: Seconds that the model may take in all.
 
     Raises:
@@ -56,9 +56,9 @@ def smoke_test(
         reason = "There are no rows to ask the model for."
         check = Check(name="behaviour.reproduces", outcome="cannot_judge", reason=reason)
         return Verdict(subject="behaviour", outcome="cannot_judge", checks=(check,), summary=reason)
-    rows, stored = _sample(examples, predictions, info, gates)
+    rows, stored = _sample(examples, predictions, info)
     found = _ask(model, rows, timeout)
-    checks = _checks(found, stored, info, gates.behaviour.score_difference)
+    checks = _checks(found, stored, info, behaviour.score_difference)
     outcome = merge(check.outcome for check in checks)
     failed = [check.reason for check in checks if check.outcome == "failed"]
     summary = (
@@ -69,14 +69,12 @@ def smoke_test(
     return Verdict(subject="behaviour", outcome=outcome, checks=checks, summary=summary)
 
 
-def _sample(
-    examples: Manifest, predictions: Manifest, info: ModelInfo, gates: EvaluationSection
-) -> tuple[pa.RecordBatch, NDArray[Any]]:
+def _sample(examples: Manifest, predictions: Manifest, info: ModelInfo) -> tuple[pa.RecordBatch, NDArray[Any]]:
     """The first and the last rows: raw feature columns, and the scores that are stored for them."""
     import numpy as np
     import pyarrow as pa
 
-    names, scores = list(info.learning.features), score_columns(gates)
+    names, scores = list(info.learning.features), score_columns(info.learning)
     half = min(ROWS // 2, examples.count)
     places = [(0, half), (max(half, examples.count - half), examples.count)]
     rows = pa.concat_tables(

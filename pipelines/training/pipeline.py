@@ -94,19 +94,19 @@ def training(
     candidate = predict(
         examples=parts.outputs["test"],
         data_root=data_root,
-        gates=planned.outputs["gates"],
+        scoring=planned.outputs["scoring"],
         model=trained.outputs["model"],
     ).set_display_name("predict: candidate")
     champion = predict(
         examples=parts.outputs["test"],
         data_root=data_root,
-        gates=planned.outputs["gates"],
+        scoring=planned.outputs["scoring"],
         registered=planned.outputs["champion"],
     ).set_display_name("predict: champion")
     reference = predict(
         examples=parts.outputs["test"],
         data_root=data_root,
-        gates=planned.outputs["gates"],
+        scoring=planned.outputs["scoring"],
         registered=planned.outputs["reference"],
     ).set_display_name("predict: reference")
     evaluated = evaluate(
@@ -121,7 +121,7 @@ def training(
         model=trained.outputs["model"],
         predictions=candidate.outputs["predictions"],
         examples=parts.outputs["test"],
-        gates=planned.outputs["gates"],
+        behaviour=planned.outputs["behaviour"],
     )
     judged = judge(
         experiment=planned.outputs["experiment"],

@@ -147,6 +147,14 @@ def test_editing_a_gate_changes_no_experiment(world: World) -> None:
     assert differing(first, world.plan()) == {"gates", "judgement"}
     world.change_task(gates={"metric": {"min_rows": 50}, "data": {"min_rows": 5}})
     assert differing(first, world.plan()) == {"data_gates", "judgement"}
+    world.change_task(gates={"metric": {"min_rows": 50}, "behaviour": {"score_difference": 0.1}})
+    assert differing(first, world.plan()) == {"gates", "behaviour", "judgement"}
+
+
+def test_editing_the_slices_predicts_again(world: World) -> None:
+    first = world.plan()
+    world.change_task(slices=["carrier"])
+    assert differing(first, world.plan()) == {"gates", "scoring", "judgement"}
 
 
 def test_a_limit_in_the_schema_judges_again_but_makes_no_other_rows(world: World) -> None:

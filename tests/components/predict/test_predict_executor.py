@@ -18,7 +18,7 @@ from components._shared.model_files import MODEL_JSON, model_digest, read_model_
 from components._shared.records import ModelRef
 from components._shared.tables import read_table
 from components.predict.executor import predict
-from tests.synthetic_rows import gates, manifest, rows
+from tests.synthetic_rows import manifest, rows, scoring
 
 ROOT = Path(__file__).resolve().parents[3]
 RESERVED = ["_time", "_key", "_label", "_cluster", "_weight"]
@@ -29,7 +29,9 @@ def test_every_row_is_scored_in_the_order_of_the_rows(
     problem: str, model_of: Any, test_rows: Any, tmp_path: Path
 ) -> None:
     examples = test_rows(problem)
-    made = predict(examples=examples, data_root=str(tmp_path / "data"), gates=gates(problem), model=model_of(problem))
+    made = predict(
+        examples=examples, data_root=str(tmp_path / "data"), scoring=scoring(problem), model=model_of(problem)
+    )
     table, source = read_table(made), read_table(examples)
     scores = [name for name in table.column_names if name.startswith("score")]
 
@@ -48,7 +50,7 @@ def test_the_predictions_say_whose_they_are(model_of: Any, test_rows: Any, tmp_p
     examples, root = test_rows(), str(tmp_path / "data")
     info = read_model_info(model_of())
 
-    made = predict(examples=examples, data_root=root, gates=gates(), model=model_of())
+    made = predict(examples=examples, data_root=root, scoring=scoring(), model=model_of())
 
     assert made.model == info.digest
     assert made.fit_until == info.fit_until is not None
@@ -62,10 +64,10 @@ def test_the_predictions_say_whose_they_are(model_of: Any, test_rows: Any, tmp_p
 def test_the_same_rows_and_model_give_the_same_predictions_and_no_new_shard(
     model_of: Any, test_rows: Any, tmp_path: Path
 ) -> None:
-    once = predict(examples=test_rows(), data_root=str(tmp_path / "p"), gates=gates(), model=model_of())
+    once = predict(examples=test_rows(), data_root=str(tmp_path / "p"), scoring=scoring(), model=model_of())
     before = [(found.uri, found.generation) for found in storage.list_objects(str(tmp_path / "p"))]
 
-    assert predict(examples=test_rows(), data_root=str(tmp_path / "p"), gates=gates(), model=model_of()) == once
+    assert predict(examples=test_rows(), data_root=str(tmp_path / "p"), scoring=scoring(), model=model_of()) == once
     assert [(found.uri, found.generation) for found in storage.list_objects(str(tmp_path / "p"))] == before
 
 
@@ -73,14 +75,14 @@ def test_rows_without_a_label_are_scored_too(model_of: Any, tmp_path: Path) -> N
     columns = {**rows(50), "_label": [None] * 50}
     examples = manifest(tmp_path, columns, "recent")
 
-    made = predict(examples=examples, data_root=str(tmp_path), gates=gates(), model=model_of())
+    made = predict(examples=examples, data_root=str(tmp_path), scoring=scoring(), model=model_of())
 
     assert made.count == 50
     assert read_table(made).column("_label").null_count == 50
 
 
 def test_without_a_model_the_predictions_are_empty(test_rows: Any, tmp_path: Path) -> None:
-    made = predict(examples=test_rows("regression"), data_root=str(tmp_path / "data"), gates=gates("regression"))
+    made = predict(examples=test_rows("regression"), data_root=str(tmp_path / "data"), scoring=scoring("regression"))
 
     assert (made.model, made.count, made.shards, made.base, made.fit_until) == ("", 0, (), (), None)
     assert read_table(made).column_names == [*RESERVED, "shop", "score"]
@@ -100,15 +102,15 @@ def test_a_registered_version_predicts_as_the_model_it_was_made_of(
     ref = _version(tmp_path / "registry" / "3", model_of())
     examples, root = test_rows(), str(tmp_path / "data")
 
-    made = predict(examples=examples, data_root=root, gates=gates(), registered=ref)
+    made = predict(examples=examples, data_root=root, scoring=scoring(), registered=ref)
 
-    assert made == predict(examples=examples, data_root=root, gates=gates(), model=model_of())
+    assert made == predict(examples=examples, data_root=root, scoring=scoring(), model=model_of())
 
 
 def test_a_registered_version_that_was_changed_is_refused(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     home = tmp_path / "registry" / "3"
     ref = _version(home, model_of())
-    given = {"examples": test_rows(), "data_root": str(tmp_path / "data"), "gates": gates()}
+    given = {"examples": test_rows(), "data_root": str(tmp_path / "data"), "scoring": scoring()}
 
     with pytest.raises(CorruptError, match="Version 3 is not the model that it was"):
         predict(**given, registered=ref.model_copy(update={"digest": "0" * 64}))
@@ -126,18 +128,18 @@ def test_a_missing_feature_is_named(model_of: Any, tmp_path: Path) -> None:
     examples = manifest(tmp_path, {name: rows(5)[name] for name in types}, "test", types=types)
 
     with pytest.raises(DataError, match=r"no column for these features: .*temperature"):
-        predict(examples=examples, data_root=str(tmp_path), gates=gates(), model=model_of())
+        predict(examples=examples, data_root=str(tmp_path), scoring=scoring(), model=model_of())
 
 
 def test_a_slice_that_cannot_be_carried_along_is_refused(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     given = {"examples": test_rows(), "data_root": str(tmp_path), "model": model_of()}
 
     with pytest.raises(DataError, match="no column for the slice 'town'"):
-        predict(**given, gates=gates(slices=["town"]))
+        predict(**given, scoring=scoring(slices=["town"]))
     types = {"_key": "string", "score": "float64"}
     examples = manifest(tmp_path, {"_key": rows(2)["_key"], "score": [1.0, 2.0]}, "test", types=types)
     with pytest.raises(TaskError, match="'score', as the model's output"):
-        predict(examples=examples, data_root=str(tmp_path), gates=gates(slices=["score"]))
+        predict(examples=examples, data_root=str(tmp_path), scoring=scoring(slices=["score"]))
 
 
 def test_a_model_of_another_number_of_classes_is_refused(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_a_model_of_another_number_of_classes_is_refused(model_of: Any, test_row
         predict(
             examples=test_rows(),
             data_root=str(tmp_path),
-            gates=gates("multiclass_classification"),
+            scoring=scoring("multiclass_classification"),
             model=model_of(),
         )
 
@@ -169,7 +171,7 @@ def test_a_score_that_is_not_finite_names_its_row(model_of: Any, tmp_path: Path)
     model = _broken(model_of(), tmp_path / "broken", lambda given: tf.identity(given["temperature_C"]))
 
     with pytest.raises(DataError, match=f"not a finite number for 1 rows.*{columns['_key'][7]}"):
-        predict(examples=examples, data_root=str(tmp_path), gates=gates(), model=model)
+        predict(examples=examples, data_root=str(tmp_path), scoring=scoring(), model=model)
     assert not list(storage.list_objects(str(tmp_path / "manifests")))
 
 
@@ -177,4 +179,4 @@ def test_a_model_that_answers_another_shape_is_refused(model_of: Any, test_rows:
     model = _broken(model_of(), tmp_path / "broken", lambda given: given["temperature_C"][:, 0])
 
     with pytest.raises(ModelError, match="array of shape"):
-        predict(examples=test_rows(), data_root=str(tmp_path), gates=gates(), model=model)
+        predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model)

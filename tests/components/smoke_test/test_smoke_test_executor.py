@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from components._shared.errors import CorruptError, DataError
+from components._shared.gates import BehaviourGates
 from components._shared.manifest import Manifest
 from components._shared.model_files import MODEL_JSON, model_digest, read_model_info
 from components._shared.tables import ShardWriter, read_table
 from components._shared.verdict import Verdict
 from components.predict.executor import predict
 from components.smoke_test.executor import smoke_test
-from tests.synthetic_rows import gates
+from tests.synthetic_rows import scoring
 
 
 def outcomes(verdict: Verdict) -> dict[str, str]:
@@ -40,9 +41,9 @@ def predictions_for(model: Path, predictions: Manifest) -> Manifest:
 @pytest.mark.parametrize("problem", ["binary_classification", "multiclass_classification", "regression"])
 def test_a_model_that_behaves_passes(problem: str, model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     examples, model = test_rows(problem, 6000), model_of(problem)
-    made = predict(examples=examples, data_root=str(tmp_path), gates=gates(problem), model=model)
+    made = predict(examples=examples, data_root=str(tmp_path), scoring=scoring(problem), model=model)
 
-    verdict = smoke_test(model=model, predictions=made, examples=examples, gates=gates(problem))
+    verdict = smoke_test(model=model, predictions=made, examples=examples, behaviour=BehaviourGates())
 
     assert (verdict.subject, verdict.outcome) == ("behaviour", "passed")
     names = ["loads", "batch", "missing_values", "unseen_category", "wrong_type", "range", "reproduces", "single_row"]
@@ -52,7 +53,7 @@ def test_a_model_that_behaves_passes(problem: str, model_of: Any, test_rows: Any
 
 def test_scores_that_are_not_reproduced_fail(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     examples, model = test_rows(), model_of()
-    made = predict(examples=examples, data_root=str(tmp_path), gates=gates(), model=model)
+    made = predict(examples=examples, data_root=str(tmp_path), scoring=scoring(), model=model)
     table = read_table(made)
     position = table.schema.get_field_index("score")
     scores = table.column("score").to_numpy().copy()
@@ -62,23 +63,25 @@ def test_scores_that_are_not_reproduced_fail(model_of: Any, test_rows: Any, tmp_
         shards = writer.close()
 
     given = {"model": model, "predictions": made.model_copy(update={"shards": shards}), "examples": examples}
-    verdict = smoke_test(**given, gates=gates())
+    verdict = smoke_test(**given, behaviour=BehaviourGates())
 
     assert outcomes(verdict)["reproduces"] == verdict.outcome == "failed"
     assert next(check.observed for check in verdict.checks if check.name == "behaviour.reproduces") == pytest.approx(
         0.001
     )
-    assert smoke_test(**given, gates=gates(behaviour={"score_difference": 0.01})).outcome == "passed"
+    assert smoke_test(**given, behaviour=BehaviourGates(score_difference=0.01)).outcome == "passed"
 
 
 def test_a_model_that_does_not_load_fails_the_verdict(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
-    made = predict(examples=test_rows(), data_root=str(tmp_path), gates=gates(), model=model_of())
+    made = predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model_of())
     model = Path(shutil.copytree(model_of(), tmp_path / "broken"))
     (model / "variables" / "variables.data-00000-of-00001").unlink()
     info = read_model_info(model).model_copy(update={"digest": model_digest(model)})
     (model / MODEL_JSON).write_text(info.to_json(), encoding="utf-8")
 
-    verdict = smoke_test(model=model, predictions=predictions_for(model, made), examples=test_rows(), gates=gates())
+    verdict = smoke_test(
+        model=model, predictions=predictions_for(model, made), examples=test_rows(), behaviour=BehaviourGates()
+    )
 
     assert outcomes(verdict) == {"loads": "failed"}
     assert "does not load" in verdict.summary
@@ -89,11 +92,13 @@ def test_a_model_that_fails_on_missing_values_or_leaves_the_range_fails(
 ) -> None:
     import tensorflow as tf
 
-    made = predict(examples=test_rows(), data_root=str(tmp_path), gates=gates(), model=model_of())
+    made = predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model_of())
     fragile = changed(
         model_of(), tmp_path / "fragile", lambda given: tf.strings.to_number(tf.strings.substr(given["shop"], 0, 0))
     )
-    verdict = smoke_test(model=fragile, predictions=predictions_for(fragile, made), examples=test_rows(), gates=gates())
+    verdict = smoke_test(
+        model=fragile, predictions=predictions_for(fragile, made), examples=test_rows(), behaviour=BehaviourGates()
+    )
     assert outcomes(verdict)["batch"] == "failed"
 
     unbounded = changed(
@@ -103,15 +108,19 @@ def test_a_model_that_fails_on_missing_values_or_leaves_the_range_fails(
     )
     examples = test_rows()
     whole = examples.model_copy(update={"shards": examples.shards})
-    verdict = smoke_test(model=unbounded, predictions=predictions_for(unbounded, made), examples=whole, gates=gates())
+    verdict = smoke_test(
+        model=unbounded, predictions=predictions_for(unbounded, made), examples=whole, behaviour=BehaviourGates()
+    )
     assert verdict.outcome == "failed"
     assert outcomes(verdict)["missing_values"] == "failed"
 
 
 def test_a_model_that_is_too_slow_fails(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
-    made = predict(examples=test_rows(), data_root=str(tmp_path), gates=gates(), model=model_of())
+    made = predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model_of())
 
-    verdict = smoke_test(model=model_of(), predictions=made, examples=test_rows(), gates=gates(), timeout=0.01)
+    verdict = smoke_test(
+        model=model_of(), predictions=made, examples=test_rows(), behaviour=BehaviourGates(), timeout=0.01
+    )
 
     assert outcomes(verdict) == {"loads": "failed"}
     assert "within 0.01 seconds" in verdict.summary
@@ -120,24 +129,27 @@ def test_a_model_that_is_too_slow_fails(model_of: Any, test_rows: Any, tmp_path:
 def test_predictions_of_another_model_or_other_rows_cannot_be_judged(
     model_of: Any, test_rows: Any, tmp_path: Path
 ) -> None:
-    made = predict(examples=test_rows(), data_root=str(tmp_path), gates=gates(), model=model_of())
+    made = predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model_of())
 
     for wrong in (made.model_copy(update={"model": "0" * 64}), made.model_copy(update={"count": 3})):
         with pytest.raises(DataError, match="not those of this model"):
-            smoke_test(model=model_of(), predictions=wrong, examples=test_rows(), gates=gates())
+            smoke_test(model=model_of(), predictions=wrong, examples=test_rows(), behaviour=BehaviourGates())
 
 
 def test_a_model_whose_files_changed_is_refused(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
-    made = predict(examples=test_rows(), data_root=str(tmp_path), gates=gates(), model=model_of())
+    made = predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model_of())
     model = Path(shutil.copytree(model_of(), tmp_path / "changed"))
     (model / "extra").write_text("x", encoding="utf-8")
 
     with pytest.raises(CorruptError):
-        smoke_test(model=model, predictions=made, examples=test_rows(), gates=gates())
+        smoke_test(model=model, predictions=made, examples=test_rows(), behaviour=BehaviourGates())
 
 
 def test_without_rows_it_cannot_judge(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     none = test_rows().model_copy(update={"shards": (), "count": 0})
-    made = predict(examples=none, data_root=str(tmp_path), gates=gates(), model=model_of())
+    made = predict(examples=none, data_root=str(tmp_path), scoring=scoring(), model=model_of())
 
-    assert smoke_test(model=model_of(), predictions=made, examples=none, gates=gates()).outcome == "cannot_judge"
+    assert (
+        smoke_test(model=model_of(), predictions=made, examples=none, behaviour=BehaviourGates()).outcome
+        == "cannot_judge"
+    )
