@@ -60,13 +60,13 @@ def ingest(*, listing: Listing, data: DataSection, windows: Windows, data_root: 
             read, files = _stage(staging, listing, data, windows, header, Path(name))
             counts = staging.settle()
             rows = Rows(read=read, out_of_window=staging.out_of_window, not_sampled=staging.not_sampled, **counts)
-            _check_rows(rows, windows, listing)
+            examples = _examples(staging, files)
+            _check_rows(rows, windows, listing, examples)
             with ShardWriter(data_root, staging.columns) as writer:
                 for batch in staging.rows():
                     writer.write(_with_cluster(batch, data))
                 shards = writer.close()
             aside = _write_aside(staging, files, data_root)
-            examples = _examples(staging, files)
         finally:
             staging.close()
     manifest = Manifest(
@@ -214,28 +214,47 @@ def _with_cluster(batch: pa.RecordBatch, data: DataSection) -> pa.Table:
     return table.set_column(table.schema.get_field_index("_cluster"), "_cluster", texts.cast(pa.string()))
 
 
-def _check_rows(rows: Rows, windows: Windows, listing: Listing) -> None:
+def _check_rows(rows: Rows, windows: Windows, listing: Listing, examples: tuple[Example, ...]) -> None:
     found = {name: count for name, count in rows.model_dump().items() if name != "read" and count}
     if rows.read != sum(found.values()):
         raise AssertionError(f"{rows.read} rows were read, but {found} are accounted for")
     if rows.kept + rows.label_pending:
         return
-    where = f"{len(listing.sources)} sources, first {listing.sources[0].uri}"
+    where = listing.sources[0].uri
+    if len(listing.sources) > 1:
+        where = f"{len(listing.sources)} sources, the first is {where}"
     if not rows.read:
         raise DataError("The sources hold no rows", where=where, fix="check that the export worked")
-    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.items())
     span = windows.span
     if rows.out_of_window == rows.read and span is not None:
         raise DataError(
             f"No row lies in the window from {_told(span.start)} to {_told(span.end)}; {rows.read} rows were read",
             where=where,
-            fix="choose another as_of, a longer window, or correct the task's `time` and `timezone`",
+            fix=_LOST["out_of_window"][1],
         )
+    most = max(found, key=lambda name: found[name])
+    first = next((example for example in examples if example.reason == most), None)
+    if first is not None:
+        where = f"{first.source}, row {first.row}" + (f": {first.detail}" if first.detail else "")
     raise DataError(
-        f"No rows are left of {rows.read}: {told}",
+        f"No row is left of {rows.read}: {', '.join(f'{count} {_LOST[name][0]}' for name, count in found.items())}",
         where=where,
-        fix="correct what the largest number is about: the schema's types, the population, or the window",
+        fix=_LOST[most][1],
     )
+
+
+_LOST = {
+    "malformed": ("malformed", "correct the columns' types in the schema, or the file"),
+    "duplicate": ("with a key that was seen before", "correct `key` in the task"),
+    "label_missing": ("without a label", "correct label.expression in the task, or the file"),
+    "out_of_population": ("out of population", "correct `population` in the task"),
+    "out_of_window": (
+        "out of the window",
+        "choose another as_of, a longer window, or correct the task's `time` and `timezone`",
+    ),
+    "not_sampled": ("not sampled", "give a larger sample"),
+}
+"""What became of rows: in words, and what to do if none is left."""
 
 
 def _told(moment: Any) -> str:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from components._shared.evidence import Anomaly, FeatureDrift
 from components._shared.gates import DataGates
-from components._shared.manifest import Rows
+from components._shared.manifest import Example, Rows
 from components._shared.verdict import Check, Outcome, Verdict, merge
 from components.validate.pinned import UNSEEN
 
 
-def row_checks(rows: Rows, parts: Mapping[str, int], gates: DataGates) -> list[Check]:
-    """Where the rows went: enough kept, few enough set aside."""
+def row_checks(rows: Rows, parts: Mapping[str, int], gates: DataGates, examples: Sequence[Example] = ()) -> list[Check]:
+    """Where the rows went: enough kept, few enough set aside.
+
+    Args:
+        rows: How many went where.
+        parts: Rows of each part.
+        gates: The limits.
+        examples: Some of the rows that were set aside, to name one.
+    """
+    first = {example.reason: example for example in reversed(examples)}
     looked_at = rows.read - rows.out_of_window - rows.malformed
     mature = rows.kept + rows.label_missing
     checks = [
@@ -23,15 +31,30 @@ def row_checks(rows: Rows, parts: Mapping[str, int], gates: DataGates) -> list[C
             outcome="passed" if rows.kept >= gates.min_rows else "failed",
             reason=f"{rows.kept:,} rows were kept.",
         ),
-        _share("data.malformed", rows.malformed, rows.read, gates.malformed, "rows read could not be used"),
+        _share(
+            "data.malformed",
+            rows.malformed,
+            rows.read,
+            gates.malformed,
+            "rows read could not be used",
+            first.get("malformed"),
+        ),
         _share(
             "data.label_missing",
             rows.label_missing,
             mature,
             gates.label_missing,
             "rows old enough for a label have none",
+            first.get("label_missing"),
         ),
-        _share("data.duplicates", rows.duplicate, looked_at, gates.duplicates, "rows have a key that was seen before"),
+        _share(
+            "data.duplicates",
+            rows.duplicate,
+            looked_at,
+            gates.duplicates,
+            "rows have a key that was seen before",
+            first.get("duplicate"),
+        ),
     ]
     if not parts.get("train"):
         checks.append(
@@ -47,14 +70,18 @@ def row_checks(rows: Rows, parts: Mapping[str, int], gates: DataGates) -> list[C
     return checks
 
 
-def _share(name: str, part: int, whole: int, limit: float, what: str) -> Check:
+def _share(name: str, part: int, whole: int, limit: float, what: str, example: Example | None) -> Check:
     observed = part / whole if whole else 0.0
+    named = ""
+    if example is not None and part:
+        named = f", such as row {example.row} of {example.source.rsplit('/', 1)[-1]}"
+        named += f": {example.detail}" if example.reason == "malformed" else ""
     return Check(
         name=name,
         observed=observed,
         limit=f"at most {limit:.4g}",
         outcome="passed" if observed <= limit else "failed",
-        reason=f"{part:,} of {whole:,} {what} ({observed:.3%}).",
+        reason=f"{part:,} of {whole:,} {what} ({observed:.3%}, at most {limit:.3%} is allowed){named}.",
     )
 
 

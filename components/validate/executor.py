@@ -102,7 +102,7 @@ def validate(
     gated = [name for name in names if name != LABEL and kinds[name] != "datetime"]
     verdict = checks.verdict_of(
         [
-            *checks.row_checks(examples.rows, {"train": train.count}, gates),
+            *checks.row_checks(examples.rows, {"train": train.count}, gates, examples.examples),
             *(checks.missing_feature(name) for name in gone),
             *checks.anomaly_checks(anomalies, unseen),
             *checks.unseen_checks(unseen, gates),

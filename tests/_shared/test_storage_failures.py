@@ -68,7 +68,7 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="A folder and a file have the same name"):
+    with pytest.raises(StorageError, match="There is a file where a folder is needed"):
         storage.create(str(tmp_path / "file" / "below"), b"")
     if os.geteuid() == 0:
         return

@@ -429,7 +429,7 @@ def test_a_window_without_rows_is_refused_with_the_window(ingested, make_windows
 
 
 def test_no_rows_left_says_where_they_went(ingested):
-    with pytest.raises(DataError, match="No rows are left of 3: 3 out of population"):
+    with pytest.raises(DataError, match="No row is left of 3: 3 out of population"):
         ingested(ROWS, population="amount > 1000")
 
 
