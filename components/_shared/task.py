@@ -313,6 +313,7 @@ class EvaluationSection(Contract):
     """What the judging steps need: a change of anything here judges again, and trains nothing.
 
     Attributes:
+        task: The task's name, for the report.
         classes: Multiclass: the values in the order of the model's outputs.
         embargo: Span between a model's `fit_until` and the rows that judge it.
         has_time: Whether the rows have a moment; without one all test rows are fair, and clusters are single rows
@@ -330,6 +331,7 @@ class EvaluationSection(Contract):
     timezone: str
     has_time: bool
     cluster: str | None = None
+    task: str = ""
 
 
 def evaluation_section(task: Task) -> EvaluationSection:
@@ -350,6 +352,7 @@ def evaluation_section(task: Task) -> EvaluationSection:
         timezone=task.timezone,
         has_time=task.time is not None,
         cluster=task.cluster,
+        task=task.name,
     )
 
 

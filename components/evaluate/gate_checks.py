@@ -329,7 +329,9 @@ def _tolerated(other: str, metric: Metric, tolerance: Tolerance, found: Figures 
             reason=_sentence(f"{_name(metric)} has no interval here: the rows lie in too few clusters."),
         )
     worst = worse.interval[1] if by_interval and worse.interval is not None else worse.value
-    allowed = f"at most {number(tolerance.worse_by)} is allowed" if tolerance.worse_by else "it must not be worse"
+    allowed = (
+        f"worse by at most {number(tolerance.worse_by)} is allowed" if tolerance.worse_by else "it must not be worse"
+    )
     evidence = " over the whole interval" if by_interval else ""
     return Check(
         name=name,

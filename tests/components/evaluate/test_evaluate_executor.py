@@ -342,7 +342,7 @@ def test_a_conflict_is_said_plainly(predictions: Any, section: Any, nobody: Any)
     assert "The base rate beats both in log-loss" in verdict.summary
     reason = next(check.reason for check in verdict.checks if check.name == "champion.log_loss")
     assert reason.startswith("Log-loss is worse than the champion's by 0.0")
-    assert reason.endswith("; at most 0.005 is allowed.")
+    assert reason.endswith("; worse by at most 0.005 is allowed.")
 
 
 def test_multiclass_and_regression_are_judged_too(predictions: Any, section: Any, nobody: Any) -> None:
