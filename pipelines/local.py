@@ -111,9 +111,9 @@ def run(
     Raises:
         StepError: A step failed.
     """
-    steps: list[StepRun] = []
     from kfp import local
 
+    steps: list[StepRun] = []
     with _workers(log) as (workers, run_dir), _quiet(log), _observed(steps, started, finished, workers):
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
@@ -257,11 +257,10 @@ def _observed(
     original_execute = task_executor.execute_single_task
     original_get = cache.LocalCache.get
     original_executable = sys.executable
-    current: list[StepRun] = []
 
     def get(self: Any, key: str) -> Any:
         found = original_get(self, key)
-        current[-1].cached = found is not None
+        steps[-1].cached = found is not None
         if found is None:
             # From the first miss on, what comes after will most likely miss as well: import while this step works.
             workers.start("light", "tensorflow", "analysis")
@@ -272,7 +271,6 @@ def _observed(
         step = StepRun(name=spec.task_info.name or given["task_name"])
         step.inputs = orchestrator_utils.OrchestratorUtils.make_task_arguments(spec.inputs, given["io_store"])
         steps.append(step)
-        current.append(step)
         started(step.name)
         begin = time.monotonic()
         outputs, outcome = original_execute(**given)
