@@ -122,12 +122,14 @@ class Manifest(Contract):
         rows: The accounting of the ingestion that made the shards.
         count: Rows that this manifest refers to.
         window: Of event time; absent in tasks without time.
+        shares: A part in tasks without time: its keys lie from the first to the second of these shares of all keys.
         made_from: Name → digest of the inputs.
         set_aside: Shards of rows that were set aside (columns `reason`, `source`, `row`, `detail`, `values`).
         examples: A few of them.
         notices: What a reader should know (new columns ignored, …).
         model: Predictions: the model's digest; empty string: there was no model, and there are no rows.
         fit_until: Predictions: the latest moment whose labels that model has used.
+        held_out: Predictions in tasks without time: the share of all keys, from the first, that the model has not used.
         base: Predictions: statistics of the model's training labels, for the constant competitor (rate, or class rates,
             or mean).
     """
@@ -140,6 +142,7 @@ class Manifest(Contract):
     count: int
     rows: Rows = Rows()
     window: Window | None = None
+    shares: tuple[float, float] | None = None
     timezone: str = "UTC"
     sources: tuple[Source, ...] = ()
     made_from: dict[str, str] = {}
@@ -148,4 +151,5 @@ class Manifest(Contract):
     notices: tuple[str, ...] = ()
     model: str | None = None
     fit_until: AwareDatetime | None = None
+    held_out: float | None = None
     base: tuple[float, ...] = ()

@@ -40,6 +40,7 @@ class ModelInfo(Contract):
         inputs: Feature column → signature input, in the order of the features.
         outputs: `score`, shape [batch, 1] (binary, regression) or [batch, classes].
         fit_until: The latest moment whose labels were used to fit, tune or calibrate: the end of *tune*'s window.
+        held_out: Tasks without time: the share of all keys, from the first, of which no row was used for that.
         base: The constant competitor from the training labels: (rate,), class rates, or (mean,).
         rows: Rows used to fit and to tune.
         made_from: Name → digest: train and tune manifests, learning section.
@@ -53,6 +54,7 @@ class ModelInfo(Contract):
     inputs: dict[str, ModelInput]
     outputs: tuple[str, ...] = ("score",)
     fit_until: AwareDatetime | None
+    held_out: float | None = None
     base: tuple[float, ...]
     rows: dict[str, int]
     metrics: dict[str, float] = {}

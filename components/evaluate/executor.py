@@ -22,6 +22,7 @@ from components.evaluate.fair_rows import (
     fair,
     fair_from,
     read_rows,
+    unfair,
 )
 from components.evaluate.figures import figures_of, is_better, slices_of, with_reference
 from components.evaluate.gate_checks import Notes, judge
@@ -125,6 +126,11 @@ def evaluate(
     )
     notes = Notes(
         broken=broken,
+        unfair={
+            name: why
+            for name, manifest in manifests.items()
+            if name != "candidate" and (why := unfair(manifest, candidate, section))
+        },
         reference_rows=None if beside is None else len(beside),
         reference_clusters=None if beside is None else beside.clusters,
     )

@@ -1,7 +1,8 @@
 """The rows that judge: labelled, the same for every model, and fair to all of them.
 
 A row is fair to a model if its moment is not before the model's `fit_until` plus the embargo: no label of that time, or
-of the time just before, has been used to fit, tune or calibrate it.
+of the time just before, has been used to fit, tune or calibrate it. Without moments, rows are divided by a hash of
+their key, and those of the test part are fair to every model that was made with at least as large a one.
 """
 
 from __future__ import annotations
@@ -85,6 +86,23 @@ def fair_from(models: tuple[Manifest, ...], section: EvaluationSection) -> datet
     if not section.has_time or not used:
         return None
     return parse_span(section.embargo).after(max(used), section.timezone)
+
+
+def unfair(model: Manifest, candidate: Manifest, section: EvaluationSection) -> str:
+    """Why a model may have learnt from any of the rows, whatever their moment; empty: it has not.
+
+    Args:
+        model: Its predictions.
+        candidate: The candidate's, of the same rows.
+        section: Says whether they have moments.
+    """
+    if section.has_time:
+        return "" if model.fit_until else "it was made when the task had no time column"
+    if model.held_out is None:
+        return "it was made when the task had a time column"
+    if candidate.shares is None or candidate.shares[1] > model.held_out:
+        return f"its test part was the share {model.held_out:g} of the rows, and was made larger since"
+    return ""
 
 
 def fair(rows: Rows, start: datetime | None) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
 from components._shared.gates import HIGHER_IS_BETTER, Limit, Metric, Tolerance, WorstSlice
@@ -44,10 +44,12 @@ class Notes:
 
     Attributes:
         broken: Model → rows whose score is not a finite number.
+        unfair: Model → why it may have learnt from the rows that judge.
         reference_rows, reference_clusters: Those that are fair to the reference too; none without a reference.
     """
 
     broken: dict[str, int]
+    unfair: dict[str, str] = field(default_factory=dict)
     reference_rows: int | None = None
     reference_clusters: int | None = None
 
@@ -256,6 +258,15 @@ def _beside(other: str, evaluation: Evaluation, section: EvaluationSection, note
                 limit="none",
                 outcome="cannot_judge",
                 reason=f"{_rows(broken)} have a score of the {other} that is not a finite number.",
+            )
+        ]
+    if (why := notes.unfair.get(other)) and (other == "champion" or gates.reference):
+        return [
+            Check(
+                name=f"{other}.fair_rows",
+                limit="rows that no model has learnt from",
+                outcome="cannot_judge",
+                reason=f"The {other} may have learnt from rows that judge here: {why}.",
             )
         ]
     if other == "reference" and gates.reference and notes.reference_rows is not None:

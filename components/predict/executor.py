@@ -154,10 +154,12 @@ def _manifest(
         shards=shards,
         count=sum(shard.stop - shard.start for shard in shards),
         window=examples.window,
+        shares=examples.shares,
         timezone=examples.timezone,
         made_from=made_from,
         model="" if info is None else info.digest,
         fit_until=None if info is None else info.fit_until,
+        held_out=None if info is None else info.held_out,
         base=() if info is None else info.base,
     )
     save_manifest(predictions, data_root)

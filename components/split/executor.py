@@ -65,7 +65,8 @@ def _by_time(examples: Manifest, windows: Windows) -> Parts:
         )
 
     def part(role: str, window: Window) -> Manifest:
-        return _part(examples, role, lambda shard: row_range(shard, window), window)
+        found = _part(examples, role, lambda shard: row_range(shard, window))
+        return found.model_copy(update={"window": window})
 
     recent = Window(start=mature, end=max(windows.as_of, mature))
     return Parts(part("train", train), part("tune", tune), part("test", test), part("recent", recent))
@@ -81,13 +82,14 @@ def _by_key(examples: Manifest, windows: Windows) -> Parts:
     tune_from, train_from = windows.test_share, windows.test_share + windows.tune_share
 
     def part(role: str, start: float, stop: float) -> Manifest:
-        return _part(examples, role, lambda shard: (_rows_below(shard, start), _rows_below(shard, stop)), None)
+        found = _part(examples, role, lambda shard: (_rows_below(shard, start), _rows_below(shard, stop)))
+        return found.model_copy(update={"shares": (start, stop)})
 
     return Parts(
         train=part("train", train_from, 1.0),
         tune=part("tune", tune_from, train_from),
         test=part("test", 0.0, tune_from),
-        recent=_part(examples, "recent", lambda shard: (0, 0), None),
+        recent=_part(examples, "recent", lambda shard: (0, 0)),
     )
 
 
@@ -100,9 +102,7 @@ def _rows_below(shard: Shard, share: float) -> int:
     return rows_below(shard, f"{round(share * 2**53) << 75:032x}")
 
 
-def _part(
-    examples: Manifest, role: str, rows_of: Callable[[Shard], tuple[int, int]], window: Window | None
-) -> Manifest:
+def _part(examples: Manifest, role: str, rows_of: Callable[[Shard], tuple[int, int]]) -> Manifest:
     shards = []
     for shard in examples.shards:
         start, stop = rows_of(shard)
@@ -115,7 +115,6 @@ def _part(
         shards=tuple(shards),
         count=sum(shard.stop - shard.start for shard in shards),
         rows=examples.rows,
-        window=window,
         timezone=examples.timezone,
         made_from={"examples": examples.digest},
     )

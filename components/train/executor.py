@@ -79,6 +79,7 @@ def train(
             learning=learning,
             inputs=inputs,
             fit_until=None if latest.window is None else latest.window.end,
+            held_out=None if latest.shares is None else latest.shares[0],
             base=labels.base,
             rows={"train": labels.rows, "tune": tune_rows},
             metrics=trained.metrics,

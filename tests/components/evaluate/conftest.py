@@ -40,6 +40,8 @@ def predictions(tmp_path: Path) -> MakePredictions:
         base: tuple[float, ...] = (),
         has_time: bool = True,
         order: Any = None,
+        test_share: float = 0.2,
+        held_out: float | None = 0.2,
     ) -> Manifest:
         score, day = np.asarray(score, float), np.asarray(day)
         rows = len(day)
@@ -74,6 +76,8 @@ def predictions(tmp_path: Path) -> MakePredictions:
             window=Window(start=START, end=START + timedelta(days=last)) if has_time else None,
             model=model,
             fit_until=fit_until if has_time else None,
+            shares=None if has_time else (0.0, test_share),
+            held_out=None if has_time else held_out,
             base=base,
         )
 

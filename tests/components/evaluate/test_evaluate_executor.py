@@ -158,6 +158,35 @@ def test_without_time_every_test_row_judges_and_rows_are_their_own_clusters(
     assert "metric.min_days" not in _outcomes(result.verdict)
 
 
+@pytest.mark.parametrize(
+    ("held_out", "outcome", "why"),
+    [
+        (0.2, "passed", ""),
+        (0.5, "passed", ""),
+        (0.1, "cannot_judge", "made larger"),
+        (None, "cannot_judge", "had a time"),
+    ],
+)
+def test_without_time_a_champion_of_a_smaller_test_part_may_have_learnt_from_what_judges(
+    held_out: Any, outcome: str, why: str, world: World, predictions: Any, section: Any, nobody: Any
+) -> None:
+    day = np.arange(ROWS)
+    good = predictions(world.good, world.label, day, base=world.rate, has_time=False)
+    champion = predictions(world.bad, world.label, day, model="bad", has_time=False, held_out=held_out)
+    result = evaluate(candidate=good, champion=champion, reference=nobody, section=section(has_time=False))
+    assert result.verdict.outcome == outcome
+    assert why in result.verdict.summary
+
+
+def test_a_champion_that_does_not_say_what_it_has_seen_cannot_be_compared_with(
+    world: World, predictions: Any, section: Any, nobody: Any
+) -> None:
+    good = predictions(world.good, world.label, world.day, base=world.rate)
+    champion = predictions(world.bad, world.label, world.day, model="bad", fit_until=None)
+    result = evaluate(candidate=good, champion=champion, reference=nobody, section=section())
+    assert _outcomes(result.verdict)["champion.fair_rows"] == "cannot_judge"
+
+
 def test_rows_without_a_label_or_a_weight_do_not_judge(
     world: World, predictions: Any, section: Any, nobody: Any
 ) -> None:

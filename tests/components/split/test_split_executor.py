@@ -120,6 +120,7 @@ def test_parts_by_time_are_disjoint_in_order_and_keep_the_embargo(tmp_path_facto
 def test_parts_by_key_are_disjoint_cover_everything_and_have_the_shares(tmp_path_factory, count, test, tune):
     whole = examples(tmp_path_factory.mktemp("rows"), count, float)
     parts = split(examples=whole, windows=Windows(as_of=START, timezone="UTC", tune_share=tune, test_share=test))
+    assert (parts.test.shares, parts.tune.shares) == ((0.0, test), (test, test + tune))
     assert keys(parts.test) + keys(parts.tune) + keys(parts.train) == keys(whole)
     assert not parts.recent.count
     for key in keys(parts.test):

@@ -273,6 +273,17 @@ def test_a_trainer_of_ones_own_reads_rows_as_a_dataset(fit: Any, monkeypatch: py
     assert seen["shapes"]["seen_at"] == (1, "int64")
 
 
+def test_the_model_of_rows_without_time_says_which_share_of_them_it_has_not_seen(parts: Any, tmp_path: Path) -> None:
+    first, second = (part.model_copy(update={"window": None}) for part in parts())
+    info = train(
+        train=first.model_copy(update={"shares": (0.3, 1.0)}),
+        tune=second.model_copy(update={"shares": (0.2, 0.3)}),
+        learning=learning(trainer="constant"),
+        model_dir=tmp_path / "model",
+    )
+    assert (info.fit_until, info.held_out) == (None, 0.2)
+
+
 def test_an_unknown_parameter_is_named_with_those_that_there_are(fit: Any) -> None:
     with pytest.raises(TrainerError, match="no parameter 'learning_rat'; did you mean 'learning_rate'") as caught:
         fit(trainer="mlp", parameters={"learning_rat": 0.1})
