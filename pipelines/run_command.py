@@ -24,6 +24,7 @@ from pipelines.local import StepRun
 from pipelines.local import run as run_locally
 
 _PIPELINES = ("training",)
+_ENGINES = ("vectorised", "tfma")
 _URI_PARAMETERS = ("task", "data_root", "registry")
 
 
@@ -141,14 +142,15 @@ def _plain(text: str | bytes, where: str) -> Any:
 
 
 def _typed(name: str, value: Any, wanted: type) -> Any:
+    where = "--set or --params"
+    if name == "engine" and value not in _ENGINES:
+        raise InputError(f"There is no engine '{value}'", where=where, fix=f"give {' or '.join(_ENGINES)}")
     if wanted is str:
         return "" if value is None else str(value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, wanted) or isinstance(value, bool):
-        raise InputError(
-            f"{value!r} is not a value for '{name}'", where="--set or --params", fix=f"give {_KIND[wanted]}"
-        )
+        raise InputError(f"{value!r} is not a value for '{name}'", where=where, fix=f"give {_KIND[wanted]}")
     return value
 
 

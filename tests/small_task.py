@@ -47,15 +47,15 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def sales(days: int = 150) -> list[Row]:
-    """A row for each stand and day from 2024 on; more is sold when it is warm, and at the beach."""
+def sales(days: int = 150, start: date = date(2024, 1, 1)) -> list[Row]:
+    """A row for each stand and day; more is sold when it is warm, and at the beach."""
     chance = random.Random(7)
     rows = []
     for number in range(days):
         for stand, extra in (("beach", 6), ("market", 0), ("station", -2)):
             temperature = round(chance.gauss(18, 6), 1)
             sold = max(0, round(temperature + extra + chance.gauss(0, 3)))
-            day = (date(2024, 1, 1) + timedelta(days=number)).isoformat()
+            day = (start + timedelta(days=number)).isoformat()
             rows.append({"day": day, "stand": stand, "temperature": temperature, "sold": sold})
     return rows
 

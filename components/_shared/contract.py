@@ -54,8 +54,6 @@ class Contract(BaseModel):
             raise error(
                 f"This is not readable YAML or JSON: {yaml_problem(cause)}", where=where, fix="correct it there"
             ) from cause
-        except UnicodeDecodeError as cause:
-            raise error("This is not a text file", where=where, fix="give a YAML or JSON file in UTF-8") from cause
         return cls.from_value(value, where=where, error=error)
 
     @classmethod
@@ -109,6 +107,8 @@ def load_yaml(text: str | bytes) -> Any:
 
 def yaml_problem(cause: yaml.YAMLError) -> str:
     """What is wrong with a YAML text, and where, in one line."""
+    if isinstance(cause, yaml.reader.ReaderError):
+        return "it is not UTF-8 text"
     mark = getattr(cause, "problem_mark", None)
     where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
     return f"{getattr(cause, 'problem', None) or str(cause).splitlines()[0]}{where}"

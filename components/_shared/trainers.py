@@ -15,8 +15,12 @@ TRAINERS = {
 KNOWN = f"use one of {', '.join(TRAINERS)}, or package.module:function of a package in the image"
 
 
-def target_of(name: str) -> tuple[str, str]:
+def target_of(name: str, where: str = "trainer.name") -> tuple[str, str]:
     """The module and the function that a trainer's name means.
+
+    Args:
+        name: Of one of ours, or `package.module:function`.
+        where: Who named it.
 
     Raises:
         TrainerError: It means none.
@@ -25,5 +29,5 @@ def target_of(name: str) -> tuple[str, str]:
     if not module or not function:
         near = difflib.get_close_matches(name, TRAINERS, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise TrainerError(f"There is no trainer {name!r}{hint}", where="trainer.name", fix=KNOWN)
+        raise TrainerError(f"There is no trainer {name!r}{hint}", where=where, fix=KNOWN)
     return module, function

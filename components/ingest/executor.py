@@ -98,7 +98,7 @@ def _translated(folder: str) -> Iterator[None]:
 
     try:
         yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as cause:
+    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as cause:
         raise StorageError(
             f"Rows cannot be kept in a temporary file: {str(cause).splitlines()[0]}",
             where=folder,

@@ -11,7 +11,7 @@ from components._shared import storage
 from components._shared.cache_epoch import cache_epoch
 from components._shared.columns import check_columns
 from components._shared.contract import digest_of
-from components._shared.errors import DataError, InputError, NotFoundError, TaskError
+from components._shared.errors import DataError, InputError, NotFoundError, TaskError, TrainerError
 from components._shared.gates import DataGates, resolve_gates
 from components._shared.image import code_digest
 from components._shared.records import Baseline, Champion, ModelRef, Pointer
@@ -34,6 +34,8 @@ from components.plan.sources import absolute, find_sources, relative_to
 from components.plan.trainer_source import source_digest
 
 MAKE_ROWS_AND_MODEL = ("ingest", "split", "train")
+_TRAINER_PARAMETER = "run parameter trainer"
+
 JUDGE = ("validate", "predict", "evaluate", "smoke_test", "judge")
 
 
@@ -182,7 +184,9 @@ def _said_of(uri: str) -> Iterator[None]:
     """Names the task file in errors that name only its fields."""
     try:
         yield
-    except (TaskError, DataError) as error:
+    except (TaskError, DataError, TrainerError) as error:
+        if error.where == _TRAINER_PARAMETER:
+            raise
         where = (
             error.where.replace("the task file", uri) if "the task file" in error.where else f"{error.where} in {uri}"
         )
@@ -208,7 +212,7 @@ def _read(uri: str, what: str, fix: str) -> bytes:
 
 
 def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: int) -> LearningSection:
-    target_of(trainer or task.trainer.name)
+    target_of(trainer or task.trainer.name, _TRAINER_PARAMETER if trainer else "trainer.name in the task file")
     own = {} if trainer and trainer != task.trainer.name else task.trainer.parameters
     name = trainer or task.trainer.name
     return LearningSection(
