@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ from components.plan.trainer_source import source_digest
 
 MAKE_ROWS_AND_MODEL = ("ingest", "split", "train")
 _TRAINER_PARAMETER = "run parameter trainer"
+
+_MOST_BYTES = 100_000
+"""Of one parameter: KFP hands all of a step's over in one command line argument, of which Linux takes 131,072 bytes."""
 
 JUDGE = ("validate", "predict", "evaluate", "smoke_test", "judge")
 
@@ -133,6 +137,8 @@ def plan(
             data_gates=resolve_gates(task.gates, task.problem).data,
             evaluation=evaluation_section(task),
         )
+        _check_size("the schema and the derived columns", sections.data)
+        _check_size("features", sections.learning)
         clock = now or datetime.now(UTC)
         span = span_of(task, as_of=as_of, now=clock)
         listing, objects = find_sources(uri, task.data.sources, span=span, timezone=task.timezone)
@@ -227,6 +233,18 @@ def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: i
         trainer_source=source_digest(name),
         budget=int(budget),
     )
+
+
+def _check_size(what: str, section: DataSection | LearningSection) -> None:
+    """Refuses what would end in `Argument list too long` some steps later."""
+    size = len(json.dumps(section.to_json()))
+    if size > _MOST_BYTES:
+        raise TaskError(
+            f"There are too many columns, or their names are too long: what a step has to know of {what} takes "
+            f"{size:,} bytes, of {_MOST_BYTES:,} that it can be given",
+            where="schema and features",
+            fix="leave columns that the task does not use out of both, or give the sources shorter column names",
+        )
 
 
 def _whole_numbers(value: Any) -> Any:

@@ -10,7 +10,6 @@ def validate(
     examples: dsl.Input[dsl.Dataset],
     train: dsl.Input[dsl.Dataset],
     test: dsl.Input[dsl.Dataset],
-    data: str,
     learning: str,
     data_gates: str,
     schema: str,
@@ -30,7 +29,6 @@ def validate(
         examples: Manifest of all rows, with their accounting.
         train: Manifest of the rows that the statistics describe.
         test: Manifest of the rows that skew is measured on.
-        data: Data section of the task, JSON.
         learning: Learning section of the task, JSON.
         data_gates: Limits on the rows, JSON.
         schema: URI of the pinned schema.
@@ -49,7 +47,7 @@ def validate(
     from components._shared import storage
     from components._shared.gates import DataGates
     from components._shared.manifest import Manifest
-    from components._shared.task import DataSection, LearningSection, Schema
+    from components._shared.task import LearningSection, Schema
     from components.validate import executor
     from components.validate.report import html, markdown
 
@@ -58,7 +56,6 @@ def validate(
         examples=read[0],
         train=read[1],
         test=read[2],
-        data=DataSection.from_json(data),
         learning=LearningSection.from_json(learning),
         gates=DataGates.from_json(data_gates),
         schema=Schema.from_json(storage.read(schema), where=schema),

@@ -13,7 +13,7 @@ from components._shared.errors import CorruptError
 from components._shared.evidence import Anomaly, Bin, DataEvidence, FeatureDrift, FeatureFacts
 from components._shared.gates import DataGates
 from components._shared.manifest import Manifest
-from components._shared.task import Column, DataSection, FeatureKind, LearningSection, Schema
+from components._shared.task import Column, FeatureKind, LearningSection, Schema
 from components._shared.verdict import Verdict
 from components.validate import checks, pinned, statistics
 from components.validate.distributions import Distribution, chance_psi, distributions, drift
@@ -49,7 +49,6 @@ def validate(
     examples: Manifest,
     train: Manifest,
     test: Manifest,
-    data: DataSection,
     learning: LearningSection,
     gates: DataGates,
     schema: Schema,
@@ -62,7 +61,6 @@ def validate(
         examples: All rows, for the accounting of the ingestion.
         train: The rows that statistics describe.
         test: The rows that skew is measured on.
-        data: Types of derived columns.
         learning: The features.
         gates: The limits.
         schema: The pinned schema.
@@ -75,7 +73,7 @@ def validate(
     """
     import tensorflow_data_validation as tfdv
 
-    columns = _measured(train, data, learning, schema)
+    columns = _measured(train, learning, schema)
     kinds = {name: learning.features.get(name) or statistics.kind_of(column.type) for name, column in columns.items()}
     kinds[LABEL] = _LABEL_KIND[learning.problem]
     gone = [name for name in learning.features if name not in columns]
@@ -146,7 +144,7 @@ def validate(
     )
 
 
-def _measured(rows: Manifest, data: DataSection, learning: LearningSection, schema: Schema) -> dict[str, Column]:
+def _measured(rows: Manifest, learning: LearningSection, schema: Schema) -> dict[str, Column]:
     """The columns that are measured: the features, and what else the pinned schema sets limits for."""
     limited = [
         name
@@ -156,8 +154,7 @@ def _measured(rows: Manifest, data: DataSection, learning: LearningSection, sche
     measured = {}
     for name in [*learning.features, *limited]:
         if name in rows.columns:
-            derived = data.derived.get(name)
-            own = Column(type=rows.columns[name] if derived is None else derived.type, required=False)
+            own = Column(type=rows.columns[name], required=False)
             measured[name] = schema.columns.get(name, own)
     return measured
 

@@ -78,7 +78,6 @@ def training(
         examples=ingested.outputs["examples"],
         train=parts.outputs["train"],
         test=parts.outputs["test"],
-        data=planned.outputs["data"],
         learning=planned.outputs["learning"],
         data_gates=planned.outputs["data_gates"],
         schema=planned.outputs["schema"],

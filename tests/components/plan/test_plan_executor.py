@@ -294,6 +294,13 @@ def test_a_wrong_task_says_what_is_wrong(world: World, changes: dict[str, Any], 
         world.plan()
 
 
+def test_a_table_that_is_too_wide_for_a_steps_parameters_is_refused(world: World) -> None:
+    wide = {f"sensor_{number:04d}": {"type": "float64"} for number in range(2500)}
+    world.write("task/schema.yaml", yaml.safe_dump({"columns": {**SCHEMA["columns"], **wide}}))
+    with pytest.raises(TaskError, match="too many columns"):
+        world.plan()
+
+
 def test_a_missing_task_file_is_named(world: World) -> None:
     with pytest.raises(TaskError, match=r"(?s)no task file.*nowhere\.yaml"):
         world.plan(task_uri=f"{world.home}/nowhere.yaml")

@@ -17,10 +17,7 @@ from components._shared.tables import ShardWriter, arrow_schema
 from components._shared.task import (
     Column,
     ColumnType,
-    CsvOptions,
-    DataSection,
     FeatureKind,
-    Label,
     LearningSection,
     Problem,
     Schema,
@@ -77,20 +74,6 @@ class Case:
             examples=examples,
             train=train,
             test=test,
-            data=DataSection(
-                problem=case.problem,
-                csv=CsvOptions(),
-                file_format=None,
-                columns=schema.columns,
-                derived={},
-                label=Label(expression="true"),
-                time=None,
-                timezone="UTC",
-                key=(),
-                population=None,
-                cluster=None,
-                weight=None,
-            ),
             learning=LearningSection(
                 problem=case.problem, classes=case.classes, features=dict(case.kinds), trainer=TrainerChoice()
             ),

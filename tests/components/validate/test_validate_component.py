@@ -17,7 +17,7 @@ from components._shared import storage
 from components._shared.evidence import DataEvidence
 from components._shared.gates import DataGates
 from components._shared.manifest import Example, Rows
-from components._shared.task import Column, CsvOptions, DataSection, Label, LearningSection, Schema, TrainerChoice
+from components._shared.task import Column, LearningSection, Schema, TrainerChoice
 from components._shared.verdict import Verdict
 from components.validate.report import html, markdown
 
@@ -73,27 +73,12 @@ def test_the_step_reads_artifacts_and_writes_all_outputs(case: Any, tmp_path: Pa
     schema = Schema(columns={**columns, "carrier": Column(type="string", domain=("UA",))})
     pinned = str(tmp_path / "schema.yaml")
     storage.create(pinned, schema.to_json().encode())
-    data = DataSection(
-        problem="binary_classification",
-        csv=CsvOptions(),
-        file_format=None,
-        columns=schema.columns,
-        derived={},
-        label=Label(expression="true"),
-        time=None,
-        timezone="UTC",
-        key=(),
-        population=None,
-        cluster=None,
-        weight=None,
-    )
     learning = LearningSection(
         problem="binary_classification", classes=None, features=case.kinds, trainer=TrainerChoice()
     )
     written = run_as_kfp_does(
         tmp_path,
         {
-            "data": data.to_json(),
             "learning": learning.to_json(),
             "data_gates": DataGates().to_json(),
             "schema": pinned,
