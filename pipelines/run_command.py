@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import shutil
 import sys
 import time
@@ -19,6 +20,7 @@ from rich.table import Table
 
 from components._shared.contract import load_yaml, yaml_problem
 from components._shared.errors import InputError, StorageError
+from components._shared.registry import Registry
 from components._shared.verdict import Verdict
 from pipelines.local import StepRun
 from pipelines.local import run as run_locally
@@ -59,7 +61,8 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
     state = state.resolve()
     training = _load_training()
     arguments = _arguments(training, params, settings, state)
-    log_path = state / "logs" / f"{datetime.now():%Y%m%dT%H%M%S}.log"
+    # Two runs may begin in the same second.
+    log_path = state / "logs" / f"{datetime.now():%Y%m%dT%H%M%S}-{os.getpid()}.log"
     try:
         log_path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
@@ -76,7 +79,7 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
             )
         finally:
             progress.stop()
-    result = _result(steps, state, time.monotonic() - begin, log_path)
+    result = _result(steps, arguments, state, time.monotonic() - begin, log_path)
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
@@ -193,12 +196,14 @@ def _seconds(step: StepRun) -> str:
     return "  cached" if step.cached else f"{step.seconds:6.1f} s"
 
 
-def _result(steps: list[StepRun], state: Path, seconds: float, log: Path) -> dict[str, Any]:
+def _result(steps: list[StepRun], arguments: dict[str, Any], state: Path, seconds: float, log: Path) -> dict[str, Any]:
     """What a script would read."""
     by_component = {step.name.split(":")[0]: step for step in steps}
     judged, pushed = by_component["judge"], by_component["push"]
     planned = by_component["plan"].outputs
-    report = state / "reports" / f"{json.loads(planned['pointer'])['task']}-{planned['judgement'][:12]}.html"
+    task = json.loads(planned["pointer"])["task"]
+    champion, _ = Registry(arguments["registry"], task).champion()
+    report = state / "reports" / f"{task}-{planned['judgement'][:12]}.html"
     report.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(judged.outputs["report"].path, report)
     verdict = Verdict.from_json(Path(judged.outputs["verdict"].path).read_text(encoding="utf-8"))
@@ -207,6 +212,7 @@ def _result(steps: list[StepRun], state: Path, seconds: float, log: Path) -> dic
         "summary": verdict.summary,
         "result": pushed.outputs["result"],
         "version": int(pushed.outputs["version"]),
+        "champion": champion.version if champion else 0,
         "replayed": bool(json.loads(planned["pointer"])["replayed"]),
         "experiment": planned["experiment"],
         "judgement": planned["judgement"],
@@ -274,8 +280,11 @@ def _show(console: Console, steps: list[StepRun], result: dict[str, Any], argume
         console.print("This experiment was judged before: nothing was trained, judged or pushed again.")
     colour = _COLOUR.get(result["outcome"], "yellow")
     console.print(f"[{colour} bold]{result['outcome'].replace('_', ' ')}[/]  {result['summary']}", soft_wrap=True)
-    champion = f"version {result['version']}" if result["version"] else "none"
-    console.print(f"champion  {champion}  ({result['result'].replace('_', ' ')})")
+    champion = f"version {result['champion']}" if result["champion"] else "none"
+    became = result["result"].replace("_", " ")
+    if result["replayed"] and result["result"] == "promoted" and result["version"] != result["champion"]:
+        became = f"version {result['version']} was promoted then, and is not the champion any more"
+    console.print(f"champion  {champion}  ({became})")
     console.print(f"report    {result['report']}", soft_wrap=True)
     console.print(f"log       {result['log']}", soft_wrap=True)
     console.print(f"took      {result['seconds']:.1f} s")
