@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -16,7 +17,9 @@ from typing import Any
 import click
 import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
 
 from components._shared.contract import load_yaml, yaml_problem
 from components._shared.errors import InputError, StorageError
@@ -71,7 +74,7 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
         ) from cause
     progress = _Progress(quiet=as_json)
     begin = time.monotonic()
-    progress.say(f"[bold]{pipeline}[/]  {arguments['task']}  as of {arguments.get('as_of') or 'now'}")
+    progress.say((pipeline, "bold"), f"  {_near(arguments['task'])}  as of {arguments.get('as_of') or 'now'}")
     with log_path.open("w", encoding="utf-8", buffering=1) as log:
         try:
             steps = run_locally(
@@ -83,7 +86,7 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
-        _show(progress.console, steps, result, arguments)
+        _show(progress, result, arguments)
     sys.exit(0 if result["outcome"] == "passed" else 1)
 
 
@@ -162,38 +165,55 @@ _KIND = {float: "a number", int: "a whole number", dict: "a mapping, for example
 
 
 class _Progress:
-    """Says which step runs and for how long: a spinner on a terminal, a line per step elsewhere."""
+    """A line per step when it is done; on a terminal also which one runs, and for how long."""
 
     def __init__(self, *, quiet: bool) -> None:
         # Named, since `sys.stdout` is the log's while the pipeline runs.
-        self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False)
-        if not self.console.is_terminal:
-            self.console.width = 160  # a log does not wrap; rich would assume 80 columns
-        self._status: Any = None
+        self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, markup=False, emoji=False)
+        self._running: Live | None = None
         self._quiet = quiet
 
-    def say(self, text: str) -> None:
+    def say(self, *parts: str | tuple[str, str]) -> None:
         if not self._quiet:
-            self.console.print(text, soft_wrap=True)
+            self.console.print(Text.assemble(*parts), soft_wrap=True)
 
     def started(self, step: str) -> None:
         if self.console.is_terminal and not self._quiet:
-            self._status = self.console.status(f"{step} …")
-            self._status.start()
+            begin = time.monotonic()
+            spinner = Spinner("dots")
+
+            def line() -> Spinner:
+                spinner.update(text=f"{step:<{_STEP_WIDTH}} {time.monotonic() - begin:7.0f} s")
+                return spinner
+
+            # Redirected by Live, what kfp and the steps print would appear here and not in the log.
+            self._running = Live(
+                get_renderable=line, console=self.console, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
+            self._running.start()
 
     def finished(self, step: StepRun) -> None:
         self.stop()
-        mark = "[red]✗[/]" if step.failed else "[dim]=[/]" if step.cached else "[green]✓[/]"
-        self.say(f"  {mark} {step.name:<26} {_seconds(step)}")
+        mark = ("✗ ", "red") if step.failed else ("= ", "dim") if step.cached else ("✓ ", "green")
+        taken = ("   cached", "dim") if step.cached else f"{step.seconds:7.1f} s"
+        rows, outcome = ("", "") if step.failed else (_counts(step), _outcome(step).replace("_", " "))
+        self.say(
+            mark,
+            f"{step.name:<{_STEP_WIDTH}} ",
+            taken,
+            "  " if rows or outcome else "",
+            rows,
+            ", " if rows and outcome else "",
+            (outcome, _colour(outcome)),
+        )
 
     def stop(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
 
 
-def _seconds(step: StepRun) -> str:
-    return "  cached" if step.cached else f"{step.seconds:6.1f} s"
+_STEP_WIDTH = 18
 
 
 def _result(steps: list[StepRun], arguments: dict[str, Any], state: Path, seconds: float, log: Path) -> dict[str, Any]:
@@ -251,56 +271,81 @@ def _outcome(step: StepRun) -> str:
     return Verdict.from_json(Path(verdict.path).read_text(encoding="utf-8")).outcome.replace("_", " ")
 
 
-_COLOUR = {"passed": "green", "promoted": "green", "already_champion": "green", "failed": "red", "rejected": "red"}
+_COLOUR = {"passed": "green", "promoted": "green", "already champion": "green", "failed": "red", "rejected": "red"}
 
 
-def _show(console: Console, steps: list[StepRun], result: dict[str, Any], arguments: dict[str, Any]) -> None:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for title, justify in (
-        ("step", "left"),
-        ("time", "right"),
-        ("rows in", "right"),
-        ("rows out", "right"),
-        ("", "left"),
-    ):
-        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for step, row in zip(steps, result["steps"], strict=True):
-        colour = _COLOUR.get(row["outcome"], "yellow")
-        table.add_row(
-            step.name,
-            _seconds(step).strip(),
-            _counts(row["rows_in"]),
-            _counts(row["rows_out"]),
-            f"[{colour}]{row['outcome'].replace('_', ' ')}[/]" if row["outcome"] else "",
-        )
-    console.print()
-    console.print(table)
-    console.print()
-    if result["replayed"]:
-        console.print("This experiment was judged before: nothing was trained, judged or pushed again.")
-    colour = _COLOUR.get(result["outcome"], "yellow")
-    console.print(f"[{colour} bold]{result['outcome'].replace('_', ' ')}[/]  {result['summary']}", soft_wrap=True)
-    champion = f"version {result['champion']}" if result["champion"] else "none"
-    became = result["result"].replace("_", " ")
-    if result["replayed"] and result["result"] == "promoted" and result["version"] != result["champion"]:
-        became = f"version {result['version']} was promoted then, and is not the champion any more"
-    console.print(f"champion  {champion}  ({became})")
-    console.print(f"report    {result['report']}", soft_wrap=True)
-    console.print(f"log       {result['log']}", soft_wrap=True)
-    console.print(f"took      {result['seconds']:.1f} s")
-    console.print()
-    console.print(f"[dim]next:[/] open the report; {_next(arguments)}", soft_wrap=True)
+def _colour(outcome: str) -> str:
+    return _COLOUR.get(outcome.replace("_", " "), "yellow")
 
 
-def _next(arguments: dict[str, Any]) -> str:
-    if arguments["task"].endswith("examples/flights/task.yaml") and arguments.get("as_of") == "2013-07-01":
-        return "judge a challenger: [bold]make run ARGS='--set as_of=2013-10-01'[/]"
-    return "list what the registry holds: [bold].venv/bin/saiki models[/]"
-
-
-def _counts(rows: dict[str, int]) -> str:
-    """The rows that a step is about: all of them if it has them as one dataset, else those of its parts."""
+def _counts(step: StepRun) -> str:
+    """The rows that a step is about: those of its parts if it makes or takes several, else one number."""
+    made, taken = _rows(step.outputs), _rows(step.inputs)
+    if list(made.values()) == [0] and any(taken.values()):
+        return "no model to ask"
+    rows = made or taken
     for name in ("examples", "candidate"):
         if name in rows:
-            return f"{rows[name]:,}"
-    return " + ".join(f"{count:,}" for count in rows.values())
+            rows = {name: rows[name]}
+    if len(rows) == 1:
+        return f"{_count(*rows.values())} rows"
+    return "  ".join(f"{name} {_count(rows[name])}" for name in sorted(rows, key=_part))
+
+
+def _part(name: str) -> int:
+    return _PARTS.index(name) if name in _PARTS else len(_PARTS)
+
+
+_PARTS = ("train", "tune", "test", "recent")
+
+
+def _count(rows: int) -> str:
+    return f"{rows:,}" if rows < 10_000_000 else f"{rows / 1e6:,.0f} million"
+
+
+def _show(progress: _Progress, result: dict[str, Any], arguments: dict[str, Any]) -> None:
+    cached = sum(step["cached"] for step in result["steps"])
+    progress.say()
+    colour = _colour(result["outcome"])
+    width = max(60, progress.console.width) if progress.console.is_terminal else 10_000
+    summary = textwrap.wrap(result["summary"], width - 11, break_on_hyphens=False)
+    word, colon, rest = summary[0].partition(":")
+    progress.say(("verdict   ", "dim"), (word, f"{colour} bold"), colon + rest)
+    for line in summary[1:]:
+        progress.say(f"          {line}")
+    champion = f"version {result['version']}" if result["version"] else "none yet"
+    said = _RESULT.get(result["result"], "") + (" in an earlier run" if result["replayed"] else "")
+    progress.say(("champion  ", "dim"), champion + said)
+    progress.say(("report    ", "dim"), _near(result["report"]))
+    progress.say(("log       ", "dim"), _near(result["log"]))
+    took = f"{result['seconds']:.1f} s"
+    if cached:
+        took += f"; {cached} of {len(result['steps'])} steps from the cache"
+    progress.say(("took      ", "dim"), took)
+    progress.say()
+    if result["replayed"]:
+        progress.say("This experiment was judged before: nothing was trained, judged or pushed again.")
+    progress.say(("next: ", "dim"), _next(result, arguments))
+
+
+_RESULT = {
+    "promoted": ", promoted",
+    "already_champion": ", the same model as the candidate's",
+    "held": ": not replaced, since a rollback holds it (`saiki release` lifts that)",
+    "superseded": ": it was moved while this run worked, so nothing was promoted; run again",
+    "rejected": ": the candidate was turned down",
+}
+
+
+def _near(path: str) -> str:
+    """As it would be typed here."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _next(result: dict[str, Any], arguments: dict[str, Any]) -> str:
+    if result["outcome"] != "passed":
+        return "open the report: it says why, gate by gate"
+    if arguments["task"].endswith("examples/flights/task.yaml") and arguments.get("as_of") == "2013-07-01":
+        return 'open the report; judge a challenger: make run ARGS="--set as_of=2013-10-01"'
+    return "open the report; see what the registry holds: .venv/bin/saiki models"

@@ -158,7 +158,7 @@ def training(
     with dsl.If(judged.outputs["outcome"] == "passed", name="passed"):
         promotion = pushed().set_display_name("push: promote")
     with dsl.Else(name="not passed"):
-        record = pushed().set_display_name("push: record the attempt")
+        record = pushed().set_display_name("push: record")
 
     for step in (planned, promotion, record):
         step.set_caching_options(enable_caching=False)
