@@ -14,6 +14,21 @@ Metric = Literal[
 ]
 """`calibration_error` is the expected calibration error over equal-mass bins; `bias` the mean of score minus label."""
 
+METRIC_NAMES: dict[str, str] = {
+    "auc": "AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "log-loss",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "bias": "bias",
+}
+"""What people call them."""
+
 HIGHER_IS_BETTER: frozenset[str] = frozenset({"auc", "pr_auc", "accuracy", "macro_f1", "r2"})
 
 METRICS_OF: dict[str, tuple[Metric, ...]] = {

@@ -6,24 +6,10 @@ import math
 from dataclasses import dataclass, field
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
-from components._shared.gates import HIGHER_IS_BETTER, Limit, Metric, Tolerance, WorstSlice
+from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Limit, Metric, Tolerance, WorstSlice
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
 from components.evaluate.figures import JOINED, is_better
-
-NAMES: dict[Metric, str] = {
-    "auc": "AUC",
-    "pr_auc": "PR AUC",
-    "log_loss": "log-loss",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-    "bias": "bias",
-}
 
 _MOST_REASONS = 5
 
@@ -220,7 +206,9 @@ def _worst_slice(rule: WorstSlice, slices: tuple[SliceFigures, ...]) -> list[Che
     named = [(found, found.metrics[rule.metric].candidate) for found in large if rule.metric in found.metrics]
     if not named:
         why = "none has labels that give it a value" if large else "there is none"
-        reason = f"No slice of at least {rule.min_rows:,} rows can be held to a limit on {NAMES[rule.metric]}: {why}."
+        reason = (
+            f"No slice of at least {rule.min_rows:,} rows can be held to a limit on {METRIC_NAMES[rule.metric]}: {why}."
+        )
         return [Check(name=name, limit=bounds, outcome="cannot_judge", reason=reason)]
     named.sort(key=lambda pair: _distance(pair[1].value, rule.limit), reverse=True)
     failing = [pair for pair in named if not _within(pair[1].value, rule.limit)]
@@ -431,7 +419,7 @@ def _bounds(limit: Limit) -> str:
 
 
 def _name(metric: Metric) -> str:
-    return NAMES[metric]
+    return METRIC_NAMES[metric]
 
 
 def _sentence(text: str) -> str:
@@ -460,7 +448,7 @@ def _summary(evaluation: Evaluation, checks: list[Check], section: EvaluationSec
     else:
         sentences.append("There is no champion yet to compare with.")
     if evaluation.constant_beats_both:
-        beaten = _listed([NAMES[metric] for metric in evaluation.constant_beats_both])
+        beaten = _listed([METRIC_NAMES[metric] for metric in evaluation.constant_beats_both])
         constant = "A constant" if section.problem == "regression" else "The base rate"
         sentences.append(f"{constant} beats {'both' if evaluation.champion else 'the candidate'} in {beaten}.")
     return " ".join(sentence for sentence in sentences if sentence)

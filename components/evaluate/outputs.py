@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from components._shared.evidence import Estimate, Evaluation, SliceFigures
-from components._shared.gates import METRICS_OF, Metric
+from components._shared.gates import METRIC_NAMES, METRICS_OF, Metric
 from components._shared.verdict import Verdict
 from components.evaluate.executor import Result
-from components.evaluate.gate_checks import NAMES, estimate, number
+from components.evaluate.gate_checks import estimate, number
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:72rem;padding:0 1rem;color:#1b1f24;background:#fff}
@@ -105,7 +105,7 @@ def page(evaluation: Evaluation, verdict: Verdict) -> str:
         parts.append(f"<h2>By {html.escape(column)}: candidate (champion)</h2>")
         parts.append(
             _table(
-                [column, "rows", *[NAMES[metric] for metric in metrics]],
+                [column, "rows", *[METRIC_NAMES[metric] for metric in metrics]],
                 [_slice_row(one, metrics) for one in found],
             )
         )
@@ -115,7 +115,13 @@ def page(evaluation: Evaluation, verdict: Verdict) -> str:
 def _overall_row(overall: SliceFigures, metric: Metric) -> list[str]:
     found = overall.metrics[metric]
     constant = "" if found.constant is None else number(found.constant)
-    return [NAMES[metric], estimate(found.candidate), _or_empty(found.champion), _or_empty(found.difference), constant]
+    return [
+        METRIC_NAMES[metric],
+        estimate(found.candidate),
+        _or_empty(found.champion),
+        _or_empty(found.difference),
+        constant,
+    ]
 
 
 def _slice_row(found: SliceFigures, metrics: list[Metric]) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from components._shared.evidence import Estimate, Evaluation
-from components._shared.gates import HIGHER_IS_BETTER, Metric
+from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Metric
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
 from components.judge.report.wording import (
-    METRIC_NAMES,
     constant_remark,
     decimals_of,
     extent,

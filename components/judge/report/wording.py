@@ -7,23 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from components._shared.evidence import Estimate, Evaluation, Figures
-from components._shared.gates import HIGHER_IS_BETTER, Metric
+from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Metric
 from components._shared.task import EvaluationSection
 from components._shared.windows import Window, zone
-
-METRIC_NAMES: dict[str, str] = {
-    "auc": "AUC",
-    "pr_auc": "PR AUC",
-    "log_loss": "log-loss",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-    "bias": "bias",
-}
 
 PROBLEM_NAMES: dict[str, str] = {
     "binary_classification": "binary classification",

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import os
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,8 +11,8 @@ import numpy as np
 
 from components._shared.evidence import Evaluation
 from components._shared.verdict import Verdict
+from tests.kfp_step import run_step
 
-ROOT = Path(__file__).resolve().parents[3]
 OUTPUTS = {
     "verdict": "Artifact",
     "evidence": "Artifact",
@@ -29,36 +25,17 @@ OUTPUTS = {
 
 
 def _run(folder: Path, gates: Any, **predictions: Any) -> dict[str, dict[str, Any]]:
-    """Runs the function's source through KFP's executor; gives the metadata of each output."""
+    """Runs the step; gives the metadata of each output."""
     for name, manifest in predictions.items():
         (folder / name).write_text(manifest.to_json(), encoding="utf-8")
-    tree = ast.parse((ROOT / "components" / "evaluate" / "component.py").read_text(encoding="utf-8"))
-    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
-    function.decorator_list = []
-    (folder / "step.py").write_text(f"from kfp import dsl\n\n{ast.unparse(function)}\n", encoding="utf-8")
-
-    def artifacts(kinds: dict[str, str]) -> dict[str, Any]:
-        return {
-            name: {
-                "artifacts": [
-                    {"name": name, "uri": str(folder / name), "type": {"schemaTitle": f"system.{kind}"}, "metadata": {}}
-                ]
-            }
-            for name, kind in kinds.items()
-        }
-
-    parameters = {"gates": gates.to_json(), "engine": "vectorised", "runner": ""}
-    told = {
-        "inputs": {"parameterValues": parameters, "artifacts": artifacts(dict.fromkeys(predictions, "Dataset"))},
-        "outputs": {"artifacts": artifacts(OUTPUTS), "outputFile": str(folder / "output.json")},
-    }
-    command = [sys.executable, "-m", "kfp.dsl.executor_main", "--component_module_path", str(folder / "step.py")]
-    command += ["--executor_input", json.dumps(told), "--function_to_execute", "evaluate"]
-    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    written = run_step(
+        "evaluate",
+        folder,
+        parameters={"gates": gates.to_json(), "engine": "vectorised", "runner": ""},
+        inputs=dict.fromkeys(predictions, "Dataset"),
+        outputs=OUTPUTS,
+    )["artifacts"]
     assert all((folder / name).is_file() for name in OUTPUTS)
-    written = json.loads((folder / "output.json").read_text(encoding="utf-8"))["artifacts"]
     return {name: written[name]["artifacts"][0].get("metadata", {}) for name in OUTPUTS}
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +15,8 @@ from components._shared.manifest import Example, Rows
 from components._shared.task import Column, LearningSection, Schema, TrainerChoice
 from components._shared.verdict import Verdict
 from components.validate.report import html, markdown
+from tests.kfp_step import run_step
 
-ROOT = Path(__file__).resolve().parents[3]
 INPUTS = {"examples": "Dataset", "train": "Dataset", "test": "Dataset"}
 OUTPUTS = {
     "statistics": "Artifact",
@@ -32,36 +27,6 @@ OUTPUTS = {
     "summary": "Markdown",
     "verdict": "Artifact",
 }
-
-
-def run_as_kfp_does(folder: Path, parameters: dict[str, str]) -> dict[str, Any]:
-    """Runs the function's source alone through KFP's executor, in an environment that has its run time only."""
-    tree = ast.parse((ROOT / "components" / "validate" / "component.py").read_text(encoding="utf-8"))
-    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
-    function.decorator_list = []
-    (folder / "step.py").write_text(f"from kfp import dsl\n\n{ast.unparse(function)}\n", encoding="utf-8")
-
-    def artifacts(kinds: dict[str, str]) -> dict[str, Any]:
-        return {
-            name: {
-                "artifacts": [
-                    {"name": name, "uri": str(folder / name), "type": {"schemaTitle": f"system.{kind}"}, "metadata": {}}
-                ]
-            }
-            for name, kind in kinds.items()
-        }
-
-    told = {
-        "inputs": {"parameterValues": parameters, "artifacts": artifacts(INPUTS)},
-        "outputs": {"artifacts": artifacts(OUTPUTS), "outputFile": str(folder / "output.json")},
-    }
-    command = [sys.executable, "-m", "kfp.dsl.executor_main", "--component_module_path", str(folder / "step.py")]
-    command += ["--executor_input", json.dumps(told), "--function_to_execute", "validate"]
-    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    written: dict[str, Any] = json.loads((folder / "output.json").read_text(encoding="utf-8"))
-    return written
 
 
 def test_the_step_reads_artifacts_and_writes_all_outputs(case: Any, tmp_path: Path) -> None:
@@ -76,15 +41,18 @@ def test_the_step_reads_artifacts_and_writes_all_outputs(case: Any, tmp_path: Pa
     learning = LearningSection(
         problem="binary_classification", classes=None, features=case.kinds, trainer=TrainerChoice()
     )
-    written = run_as_kfp_does(
+    written = run_step(
+        "validate",
         tmp_path,
-        {
+        parameters={
             "learning": learning.to_json(),
             "data_gates": DataGates().to_json(),
             "schema": pinned,
             "previous": "",
             "runner": "",
         },
+        inputs=INPUTS,
+        outputs=OUTPUTS,
     )
     texts = {name: (tmp_path / name).read_text("utf-8") for name in OUTPUTS if name != "statistics"}
     verdict = Verdict.from_json(texts["verdict"])
