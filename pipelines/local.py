@@ -121,6 +121,7 @@ def run(
             raise_on_error=True,
             enable_caching=True,
             cache_root=str(state / "cache"),
+            workspace_root=str(run_dir / "workspace"),
         )
         try:
             pipeline(**arguments)

@@ -23,6 +23,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,13 @@ def serve(run_dir: Path, environment: str, preload: list[str]) -> None:
     # Relative, since the name of a socket has at most 107 bytes.
     listener.bind(f"{environment}.socket")
     listener.listen()
+    imported = threading.Event()
+    threading.Thread(target=_give_up, args=(run_dir, imported), daemon=True).start()
     for module in preload:
         # A module that fails here fails again, and is reported, in the task that needs it.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    imported.set()
     children: set[int] = set()
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [], 1.0)
@@ -61,6 +65,14 @@ def serve(run_dir: Path, environment: str, preload: list[str]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 kill(pid, signal.SIGKILL)
     shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _give_up(run_dir: Path, imported: threading.Event) -> None:
+    """Ends the worker if nobody needs it any more before it has imported everything."""
+    while not imported.is_set():
+        if select.select([sys.stdin], [], [], 0.1)[0]:
+            shutil.rmtree(run_dir, ignore_errors=True)
+            os._exit(0)
 
 
 def _is_running(pid: int) -> bool:
