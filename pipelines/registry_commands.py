@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import json
 import os
-from collections.abc import Callable
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,30 +69,34 @@ def models(registry: str, task_name: str, as_json: bool) -> None:
         )
         return
     click.echo(f"{found.task}: {_describe(champion)}\n")
-    promoted = {move.judgement: move for move in reversed(moves) if move.action == "promotion"}
-    rows = []
-    for each in reversed(versions):
-        move = promoted.get(each.lineage.judgement)
-        role = _role(each.number, champion)
-        as_of = f"{each.lineage.windows.as_of:%Y-%m-%d}"
-        rows.append([str(each.number), as_of, f"{each.lineage.created:%Y-%m-%d %H:%M}", role, move.why if move else ""])
-    _print_table(["version", "as of", "made", "", "promoted because"], rows)
-    latest = list(attempts.values())[-_LATEST:]
     _print_table(
-        [f"attempts (latest {len(latest)} of {len(attempts)})", "as of", "result", "reason"],
+        ["version", "as of", "made", ""],
         [
-            [f"{each.judgement[:12]}  {each.created:%Y-%m-%d %H:%M}", f"{each.windows.as_of:%Y-%m-%d}",
-             each.result.replace("_", " "), each.reason]
-            for each in reversed(latest)
+            [str(each.number), f"{each.lineage.windows.as_of:%Y-%m-%d}", f"{each.lineage.created:%Y-%m-%d %H:%M}",
+             _role(each.number, champion)]
+            for each in reversed(versions)
         ],
     )  # fmt: skip
+    latest = list(attempts.values())[-_LATEST:]
     _print_table(
-        ["moves", "when", "version", "who", "why"],
+        [f"attempt ({len(latest)} of {len(attempts)})", "as of", "made", "result"],
         [
-            [f"{each.number} {each.action}", f"{each.when:%Y-%m-%d %H:%M}", str(each.version), each.who, each.why]
+            [each.judgement[:12], f"{each.windows.as_of:%Y-%m-%d}", f"{each.created:%Y-%m-%d %H:%M}",
+             each.result.replace("_", " ")]
+            for each in reversed(latest)
+        ],
+        notes=[each.reason for each in reversed(latest)],
+    )  # fmt: skip
+    # What an attempt says already is not said again.
+    said = {(each.judgement, each.reason) for each in attempts.values()}
+    _print_table(
+        ["move", "", "to", "when", "who", "why"],
+        [
+            [str(each.number), each.action, f"version {each.version}", f"{each.when:%Y-%m-%d %H:%M}", each.who,
+             "" if (each.judgement, each.why) in said else each.why]
             for each in moves[:_LATEST]
         ],
-    )
+    )  # fmt: skip
 
 
 @click.command()
@@ -307,17 +315,19 @@ def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _print_table(titles: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _print_table(titles: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> None:
+    """A line per row, and below it, indented, its note."""
     if not rows:
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in titles:
-        table.add_column(title)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    console.print(table)
-    console.print()
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    click.secho(_line(titles, widths), dim=True)
+    for row, note in itertools.zip_longest(rows, notes, fillvalue=""):
+        click.echo(_line(list(row), widths))
+        for line in textwrap.wrap(str(note), max(40, width - 5), break_on_hyphens=False):
+            click.echo(f"    {line}")
+    click.echo()
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
