@@ -282,7 +282,7 @@ def _counts(step: StepRun) -> str:
     """The rows that a step is about: those of its parts if it makes or takes several, else one number."""
     made, taken = _rows(step.outputs), _rows(step.inputs)
     if list(made.values()) == [0] and any(taken.values()):
-        return "no model to ask"
+        return "not needed"
     rows = made or taken
     for name in ("examples", "candidate"):
         if name in rows:
