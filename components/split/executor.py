@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from components._shared.digests import manifest_digest
 from components._shared.errors import DataError
 from components._shared.manifest import Manifest, Shard
 from components._shared.tables import iter_batches, row_range, rows_below, save_manifest
-from components._shared.windows import Window, Windows
+from components._shared.windows import Window, Windows, zone
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _check_part(part: Manifest, examples: Manifest, windows: Windows) -> None:
         raise DataError(
             f"The {part.role} part is empty: none of {rows.kept} labelled rows lies in it",
             where=f"{where}; the rows: {_reach(examples)}",
-            fix="change window, split or embargo in the task file, or choose another as_of",
+            fix=_as_of_for(part, examples, windows) or "change window, split or embargo in the task file, or as_of",
         )
     first = None
     for batch in iter_batches(part, ["_label"]):
@@ -149,6 +149,16 @@ def _check_part(part: Manifest, examples: Manifest, windows: Windows) -> None:
         where=where,
         fix="check label.expression and label.positive, or take a longer window",
     )
+
+
+def _as_of_for(part: Manifest, examples: Manifest, windows: Windows) -> str:
+    """Where the rows end before a part begins, most often because nobody said as of when: the moment to give."""
+    latest = examples.shards[-1].max_time if examples.shards else None
+    if latest is None or part.window is None or part.window.start is None or latest >= part.window.start:
+        return ""
+    assert windows.labelled_until is not None
+    known = latest + timedelta(days=1) + (windows.as_of - windows.labelled_until)
+    return f"the rows end before it begins: run as of then, as_of={known.astimezone(zone(windows.timezone)):%Y-%m-%d}"
 
 
 def _told(part: Manifest, windows: Windows) -> str:

@@ -114,6 +114,10 @@ TASKS = {
         change("label", "expression", to="sold > 2000"),
         ["The label is 0 in all 309 rows of the train part", "label.expression"],
     ),
+    "the rows end before the parts begin": (
+        change("split", to={"tune": "2d", "test": "2d"}),
+        ["part is empty", "the rows end before it begins", "as_of=2024-05-30"],
+    ),
     "all labels are immature": (
         change("label", "known_after", to="400d"),
         ["No row has a mature label", "450", "known_after"],
