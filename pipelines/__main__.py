@@ -47,6 +47,13 @@ class _LazyGroup(click.Group):
 def saiki(context: click.Context, debug: bool) -> None:
     """Keeps a model fresh and trustworthy: trains, judges with written evidence, promotes.
 
+    \b
+    Examples:
+      saiki init orders.csv                         propose a task file for your data
+      saiki run training --set task=orders/task.yaml
+      saiki models                                  what there is now
+      saiki COMMAND --help                          more examples
+
     Exit codes: 0 done, 1 a verdict said no, 2 the input is wrong or a step failed.
     """
     context.obj = {"debug": debug}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 
 import click
 
+from components._shared.errors import StorageError
 from components._shared.image import ENVIRONMENT_OF
 
 
-@click.command(name="compile")
+@click.command(name="compile", short_help="Write the YAML files that Kubeflow takes.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -36,7 +36,11 @@ def compile_pipelines(out: Path) -> None:
         component = getattr(importlib.import_module(f"components.{name}.component"), name)
         targets[out / "components" / f"{name}.yaml"] = component
     for path, what in targets.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        compiler.Compiler().compile(what, str(path))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            compiler.Compiler().compile(what, str(path))
+        except OSError as cause:
+            raise StorageError(
+                f"The file cannot be written: {cause.strerror}", where=str(path), fix="give another folder as --out"
+            ) from cause
         click.echo(path)
-    sys.stdout.flush()

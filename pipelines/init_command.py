@@ -23,7 +23,7 @@ from pipelines.proposal.task_text import schema_text, task_text
 _FORMATS = {".csv": "", ".tsv": "csv", ".txt": "csv", ".parquet": "", ".jsonl": "", ".ndjson": "jsonl"}
 
 
-@click.command(name="init")
+@click.command(name="init", short_help="Propose a task file for a data file.")
 @click.argument("data", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--label", default="", help="What to predict: a column, or an expression such as 'delay > 15'.")
 @click.option("--time", default="", help="Column with the moment of each row; 'none': the rows have no time.")

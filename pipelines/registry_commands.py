@@ -41,7 +41,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for sc
 _WHY = click.option("--why", required=True, help="The reason, for the record.")
 
 
-@click.command()
+@click.command(short_help="Champion, versions, attempts and moves of a task.")
 @_registry_options
 @_JSON
 def models(registry: str, task_name: str, as_json: bool) -> None:
@@ -99,7 +99,7 @@ def models(registry: str, task_name: str, as_json: bool) -> None:
     )  # fmt: skip
 
 
-@click.command()
+@click.command(short_help="Make a version the champion by hand.")
 @click.argument("version", type=int)
 @_registry_options
 @_WHY
@@ -124,7 +124,7 @@ def promote(version: int, registry: str, task_name: str, why: str, pin: bool, re
     _print_champion(found, champion, as_json)
 
 
-@click.command()
+@click.command(short_help="Return to an earlier champion and hold it.")
 @_registry_options
 @click.option("--to", type=int, help="The version.  [default: the champion before this one]")
 @_WHY
@@ -140,7 +140,7 @@ def rollback(registry: str, task_name: str, to: int | None, why: str, as_json: b
     _print_champion(found, found.rollback(who=_who(), why=why, to=to), as_json)
 
 
-@click.command()
+@click.command(short_help="Lift the hold of a rollback.")
 @_registry_options
 @_WHY
 @_JSON
@@ -155,7 +155,7 @@ def release(registry: str, task_name: str, why: str, as_json: bool) -> None:
     _print_champion(found, found.release(who=_who(), why=why), as_json)
 
 
-@click.command()
+@click.command(short_help="Copy a recorded report here.")
 @_registry_options
 @click.option("--version", type=int, help="The report of this version.")
 @click.option("--judgement", default="", help="The report of this judgement: its digest, or the start of it.")
@@ -184,7 +184,7 @@ def report(registry: str, task_name: str, version: int | None, judgement: str, o
         click.echo(str(path))
 
 
-@click.command()
+@click.command(short_help="Remove rows that nothing needs any more.")
 @click.option("--data-root", default=".saiki/data", show_default=True, help="Where rows are kept.")
 @click.option(
     "--registry",
@@ -213,10 +213,11 @@ def gc(data_root: str, registries: tuple[str, ...], grace: str, delete: bool, as
         return
     click.echo(
         f"{len(garbage.shards)} shards, {len(garbage.manifests)} manifests and {len(garbage.strays)} temporary files "
-        f"({garbage.bytes / 1e6:,.1f} MB) are needed by nothing; {garbage.kept_shards} shards stay."
+        f"({garbage.bytes / 1e6:,.1f} MB) are older than {grace} and needed by nothing; "
+        f"{garbage.kept_shards} shards stay."
     )
     if garbage.elsewhere:
-        click.echo(f"{garbage.elsewhere} recorded datasets are not under this data root.")
+        click.echo(f"{garbage.elsewhere} recorded datasets are not under this data root: is it the right one?")
     if delete:
         click.echo(f"Removed {removed} objects.")
     elif garbage.objects:

@@ -33,7 +33,7 @@ _ENGINES = ("vectorised", "tfma")
 _URI_PARAMETERS = ("task", "data_root", "registry")
 
 
-@click.command(name="run")
+@click.command(name="run", short_help="Run a pipeline on this machine.")
 @click.argument("pipeline", type=click.Choice(_PIPELINES), default="training")
 @click.option("--params", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of run parameters.")
 @click.option(
@@ -84,7 +84,7 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
             progress.stop()
     result = _result(steps, arguments, state, time.monotonic() - begin, log_path)
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
         _show(progress, result, arguments)
     sys.exit(0 if result["outcome"] == "passed" else 1)
@@ -324,7 +324,9 @@ def _show(progress: _Progress, result: dict[str, Any], arguments: dict[str, Any]
     progress.say(("took      ", "dim"), took)
     progress.say()
     if result["replayed"]:
-        progress.say("This experiment was judged before: nothing was trained, judged or pushed again.")
+        again = {step["step"] for step in result["steps"] if not step["cached"]} & {"train", "judge"}
+        stands = "its record stands." if again else "nothing was trained, judged or pushed again."
+        progress.say(f"This experiment was judged before: {stands}")
     progress.say(("next: ", "dim"), _next(result, arguments))
 
 

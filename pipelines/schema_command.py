@@ -27,9 +27,14 @@ _REGISTRY = click.option("--registry", default=".saiki/registry", show_default=T
 _COLUMN = click.option("--column", "columns", multiple=True, metavar="NAME", help="Only this column (repeatable).")
 
 
-@click.group(name="schema")
+@click.group(name="schema", short_help="Show and accept changes of the pinned schema.")
 def schema() -> None:
-    """Shows and accepts changes of the pinned schema that a run proposes."""
+    """Shows and accepts changes of the pinned schema that a run proposes.
+
+    \b
+    Example:
+      saiki schema diff --task mine/task.yaml
+    """
 
 
 @schema.command()
