@@ -279,16 +279,25 @@ def _colour(outcome: str) -> str:
 
 
 def _counts(step: StepRun) -> str:
-    """The rows that a step is about: those of its parts if it makes or takes several, else one number."""
+    """The rows that go in, and those that come out where they are not the same."""
     made, taken = _rows(step.outputs), _rows(step.inputs)
     if list(made.values()) == [0] and any(taken.values()):
         return "not needed"
-    rows = made or taken
+    if "examples" in made:
+        # What ingest takes are sources, not a dataset.
+        taken = {"read": int(step.outputs["examples"].metadata["read"])}
+    before, after = _listed(taken), _listed(made)
+    text = f"{before} → {after}" if before and after and before != after else before or after
+    return text if not text or "  " in text else f"{text} rows"
+
+
+def _listed(rows: dict[str, int]) -> str:
+    """One number, if one dataset stands for all; else each by its name."""
     for name in ("examples", "candidate"):
         if name in rows:
             rows = {name: rows[name]}
     if len(rows) == 1:
-        return f"{_count(*rows.values())} rows"
+        return _count(*rows.values())
     return "  ".join(f"{name} {_count(rows[name])}" for name in sorted(rows, key=_part))
 
 
