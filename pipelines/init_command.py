@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -107,9 +107,16 @@ class _Terminal:
         """No by default."""
         return click.confirm(question, default=False)
 
-    def text(self, question: str, default: str) -> str:
-        """A line."""
-        return str(click.prompt(question, default=default)).strip()
+    def text(self, question: str, default: str, check: Callable[[str], object]) -> str:
+        """Asks until the line makes sense."""
+        while True:
+            answer = str(click.prompt(question, default=default)).strip()
+            try:
+                check(answer)
+            except ValueError as error:
+                click.echo(f"  {error}")
+            else:
+                return answer
 
 
 class _Defaults:
@@ -133,7 +140,7 @@ class _Defaults:
         """No."""
         return False
 
-    def text(self, question: str, default: str) -> str:
+    def text(self, question: str, default: str, check: Callable[[str], object]) -> str:
         """The default."""
         return default
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import shlex
 import shutil
 import sys
 import textwrap
@@ -228,6 +229,7 @@ def _result(steps: list[StepRun], arguments: dict[str, Any], state: Path, second
     shutil.copyfile(judged.outputs["report"].path, report)
     verdict = Verdict.from_json(Path(judged.outputs["verdict"].path).read_text(encoding="utf-8"))
     return {
+        "task": task,
         "outcome": verdict.outcome,
         "summary": verdict.summary,
         "result": pushed.outputs["result"],
@@ -322,9 +324,7 @@ def _show(progress: _Progress, result: dict[str, Any], arguments: dict[str, Any]
     progress.say(("verdict   ", "dim"), (word, f"{colour} bold"), colon + rest)
     for line in summary[1:]:
         progress.say(f"          {line}")
-    champion = f"version {result['version']}" if result["version"] else "none yet"
-    said = _RESULT.get(result["result"], "") + (" in an earlier run" if result["replayed"] else "")
-    progress.say(("champion  ", "dim"), champion + said)
+    progress.say(("champion  ", "dim"), _champion(result))
     progress.say(("report    ", "dim"), _near(result["report"]))
     progress.say(("log       ", "dim"), _near(result["log"]))
     took = f"{result['seconds']:.1f} s"
@@ -337,6 +337,13 @@ def _show(progress: _Progress, result: dict[str, Any], arguments: dict[str, Any]
         stands = "its record stands." if again else "nothing was trained, judged or pushed again."
         progress.say(f"This experiment was judged before: {stands}")
     progress.say(("next: ", "dim"), _next(result, arguments))
+
+
+def _champion(result: dict[str, Any]) -> str:
+    present = f"version {result['champion']}" if result["champion"] else "none yet"
+    if result["result"] == "promoted" and result["version"] != result["champion"]:
+        return f"{present}; this experiment made version {result['version']}"
+    return present + _RESULT[result["result"]] + (" in an earlier run" if result["replayed"] else "")
 
 
 _RESULT = {
@@ -359,4 +366,6 @@ def _next(result: dict[str, Any], arguments: dict[str, Any]) -> str:
         return "open the report: it says why, gate by gate"
     if arguments["task"].endswith("examples/flights/task.yaml") and arguments.get("as_of") == "2013-07-01":
         return 'open the report; judge a challenger: make run ARGS="--set as_of=2013-10-01"'
-    return "open the report; see what the registry holds: .venv/bin/saiki models"
+    registry = _near(arguments["registry"])
+    where = "" if registry == ".saiki/registry" else f" --registry {shlex.quote(registry)}"
+    return f"open the report; see what the registry holds: .venv/bin/saiki models --task-name {result['task']}{where}"

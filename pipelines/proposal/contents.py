@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,8 +24,8 @@ class Asker(Protocol):
     def confirm(self, question: str) -> bool:
         """Yes or no; no by default."""
 
-    def text(self, question: str, default: str) -> str:
-        """A line."""
+    def text(self, question: str, default: str, check: Callable[[str], object]) -> str:
+        """A line that `check` does not refuse with a ValueError."""
 
 
 @dataclass(frozen=True)

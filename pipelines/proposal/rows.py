@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
@@ -12,7 +12,7 @@ from components._shared.errors import InputError
 from components._shared.expressions import near
 from components._shared.gates import MetricGates
 from components._shared.task import SplitRule
-from components._shared.windows import zone
+from components._shared.windows import parse_span, zone
 from pipelines.proposal.contents import ID_NAME, Asker, Proposal, Wishes, quoted, sql_name
 from pipelines.proposal.label import Label
 from pipelines.proposal.table_profile import ColumnProfile, Table, moment
@@ -51,12 +51,21 @@ def choose_time(table: Table, label: Label, proposal: Proposal, wishes: Wishes, 
     )
     if column.type not in ("date", "timestamp"):
         _derive_time(column, proposal, ask)
-    proposal.timezone = wishes.timezone or ask.text("In which time zone are its days?", "UTC")
+    proposal.timezone = _checked(wishes.timezone, zone, "--timezone") or ask.text(
+        "In which time zone are its days?", "UTC", zone
+    )
+    proposal.known_after = _checked(wishes.known_after, parse_span, "--known-after") or ask.text(
+        "How long after it is the label known (0d, 12h, 30d)?", "0d", parse_span
+    )
+
+
+def _checked(text: str, check: Callable[[str], object], where: str) -> str:
     try:
-        zone(proposal.timezone)
+        if text:
+            check(text)
     except ValueError as cause:
-        raise InputError(str(cause), where="--timezone") from cause
-    proposal.known_after = wishes.known_after or ask.text("How long after it is the label known (0d, 12h, 30d)?", "0d")
+        raise InputError(str(cause), where=where) from cause
+    return text
 
 
 def _could_be_time(column: ColumnProfile, label: Label) -> bool:
