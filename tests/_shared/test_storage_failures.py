@@ -107,13 +107,15 @@ def test_readers_never_see_half_an_object(any_root: str) -> None:
         finally:
             os._exit(0)
     try:
-        seen = set()
-        for _ in range(25):
+        seen: list[bytes] = []
+        deadline = time.monotonic() + 60
+        # The writer may be slow to begin: read until it has been seen to write.
+        while len(seen) < 25 or len(set(seen)) < 2:
             content = storage.read(uri)
             assert len(set(content)) == 1
             assert len(content) == 200_000 + int(content[:1])
-            seen.add(content[:1])
-        assert len(seen) > 1
+            seen.append(content[:1])
+            assert time.monotonic() < deadline, "the writer never wrote"
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
