@@ -323,7 +323,7 @@ def bootstrap(environment: Environment) -> None:
 
 
 def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """What pip is configured with, by its files and then by its variables (the later wins)."""
+    """What pip is configured with, by its files and then by its variables (the later wins); names with underscores."""
     home = Path(environ.get("HOME") or "/nonexistent")
     config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     own = environ.get("PIP_CONFIG_FILE")
@@ -337,11 +337,9 @@ def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
     settings = {}
     for section in ("global", "install"):
         if parser.has_section(section):
-            settings.update({key.replace("_", "-"): value for key, value in parser.items(section)})
+            settings.update({key.replace("-", "_"): value for key, value in parser.items(section)})
     prefix = "PIP_"
-    settings.update(
-        {k[len(prefix) :].lower().replace("_", "-"): v for k, v in environ.items() if k.startswith(prefix) and v}
-    )
+    settings.update({k[len(prefix) :].lower(): v for k, v in environ.items() if k.startswith(prefix) and v})
     return settings
 
 
@@ -355,22 +353,22 @@ def installer_environ(environ: Mapping[str, str], pip: Mapping[str, str]) -> dic
 
     of_pip = {
         "SSL_CERT_FILE": pip.get("cert", ""),
-        "UV_INSECURE_HOST": words("trusted-host"),
+        "UV_INSECURE_HOST": words("trusted_host"),
         "ALL_PROXY": pip.get("proxy", ""),
-        "UV_HTTP_TIMEOUT": str(max(180, int(float(pip.get("timeout") or pip.get("default-timeout") or 0)))),
+        "UV_HTTP_TIMEOUT": str(max(180, int(float(pip.get("timeout") or pip.get("default_timeout") or 0)))),
     }
     sources = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX")
     if not any(result.get(key) for key in sources) and not uv_has_a_configuration(environ):
         of_pip |= {
-            "UV_DEFAULT_INDEX": pip.get("index-url", ""),
-            "UV_INDEX": words("extra-index-url"),
+            "UV_DEFAULT_INDEX": pip.get("index_url", ""),
+            "UV_INDEX": words("extra_index_url"),
             # pip passes over a folder that is not there, uv stops at it.
             "UV_FIND_LINKS": ",".join(
-                link for link in pip.get("find-links", "").split() if "://" in link or Path(link).exists()
+                link for link in pip.get("find_links", "").split() if "://" in link or Path(link).exists()
             ),
-            "UV_NO_INDEX": "1" if pip.get("no-index", "").lower() in ("1", "true", "yes", "on") else "",
+            "UV_NO_INDEX": "1" if pip.get("no_index", "").lower() in ("1", "true", "yes", "on") else "",
             # pip takes the best version of all indexes; the hashes of the locks keep that safe.
-            "UV_INDEX_STRATEGY": "unsafe-best-match" if pip.get("extra-index-url") else "",
+            "UV_INDEX_STRATEGY": "unsafe-best-match" if pip.get("extra_index_url") else "",
         }
     for key, value in of_pip.items():
         if value and not result.get(key):
@@ -387,7 +385,7 @@ def uv_has_a_configuration(environ: Mapping[str, str]) -> bool:
     own = environ.get("UV_CONFIG_FILE")
     for path in [Path(own)] if own else [config_home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]:
         try:
-            if re.search(r"index|find-links", path.read_text(encoding="utf-8")):
+            if re.search(r"index|find.links", path.read_text(encoding="utf-8")):
                 return True
         except OSError:
             continue

@@ -117,7 +117,7 @@ def test_no_file_says_where_packages_come_from() -> None:
         ]
     )
     forbidden = re.compile(
-        rf"https?://[^\s/]*(?:{hosts})|^\s*--?(?:i|index-url|extra-index-url|find-links)[ =]", re.MULTILINE
+        rf"https?://[^\s/]*(?:{hosts})|^\s*--?(?:i|(?:extra.)?index.url|find.links)[ =]", re.MULTILINE
     )
 
     offenders = []

@@ -35,7 +35,7 @@ def environment(set_up: ModuleType, tmp_path: Path) -> object:
 def test_pip_s_index_is_handed_on_to_uv(set_up: ModuleType, tmp_path: Path) -> None:
     config = tmp_path / "pip.conf"
     config.write_text(
-        "[global]\nindex-url = https://first.example/simple\nextra-index-url =\n  https://a.example\n  https://b.example\n"
+        "[global]\nindex_url = https://first.example/simple\nextra_index_url =\n  https://a.example\n  https://b.example\n"
     )
     environ = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(config)}
 
@@ -47,17 +47,17 @@ def test_pip_s_index_is_handed_on_to_uv(set_up: ModuleType, tmp_path: Path) -> N
 
 def test_a_variable_of_pip_wins_over_its_file(set_up: ModuleType, tmp_path: Path) -> None:
     config = tmp_path / "pip.conf"
-    config.write_text("[global]\nindex-url = https://first.example/simple\n")
+    config.write_text("[global]\nindex_url = https://first.example/simple\n")
     environ = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(config), "PIP_INDEX_URL": "https://second.example"}
 
-    assert set_up.pip_settings(environ)["index-url"] == "https://second.example"
+    assert set_up.pip_settings(environ)["index_url"] == "https://second.example"
 
 
 @pytest.mark.parametrize("own", ["UV_DEFAULT_INDEX", "UV_INDEX_URL"])
 def test_uv_s_own_index_is_left_alone(set_up: ModuleType, tmp_path: Path, own: str) -> None:
     environ = {"HOME": str(tmp_path), own: "https://uv.example"}
 
-    handed_on = set_up.installer_environ(environ, {"index-url": "https://pip.example", "find-links": str(tmp_path)})
+    handed_on = set_up.installer_environ(environ, {"index_url": "https://pip.example", "find_links": str(tmp_path)})
 
     assert handed_on[own] == "https://uv.example"
     assert "https://pip.example" not in handed_on.values()
@@ -68,7 +68,7 @@ def test_uv_s_own_configuration_file_is_left_alone(set_up: ModuleType, tmp_path:
     (tmp_path / ".config" / "uv").mkdir(parents=True)
     (tmp_path / ".config" / "uv" / "uv.toml").write_text('[[index]]\nurl = "https://uv.example"\n')
 
-    handed_on = set_up.installer_environ({"HOME": str(tmp_path)}, {"index-url": "https://pip.example"})
+    handed_on = set_up.installer_environ({"HOME": str(tmp_path)}, {"index_url": "https://pip.example"})
 
     assert "https://pip.example" not in handed_on.values()
 
@@ -76,7 +76,7 @@ def test_uv_s_own_configuration_file_is_left_alone(set_up: ModuleType, tmp_path:
 def test_a_folder_of_wheels_that_is_not_there_is_not_handed_on(set_up: ModuleType, tmp_path: Path) -> None:
     links = f"{tmp_path} {tmp_path / 'missing'} https://wheels.example"
 
-    handed_on = set_up.installer_environ({"HOME": str(tmp_path)}, {"find-links": links})
+    handed_on = set_up.installer_environ({"HOME": str(tmp_path)}, {"find_links": links})
 
     assert handed_on["UV_FIND_LINKS"] == f"{tmp_path},https://wheels.example"
 
