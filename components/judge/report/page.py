@@ -189,7 +189,9 @@ def _fair_rows(facts: Facts) -> tuple[str, str, str]:
         return (
             "Fair to both" if evaluation.champion else "Fair rows",
             "all test rows",
-            "no model has learnt from their time" if facts.windows.test else "by the hash, no model has learnt from them",
+            "no model has learnt from their time"
+            if facts.windows.test
+            else "split by a hash: no model learnt from them",
         )
     since = moment(evaluation.fair_from, facts.windows.timezone)
     return (
