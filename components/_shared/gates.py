@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -192,6 +193,18 @@ _PRESETS["conservative"] = {
     }
     for problem, sections in _PRESETS["balanced"].items()
 }
+
+
+def is_better(metric: str, value: float, other: float) -> bool:
+    """Whether a value of the metric is better than another; a bias is better the nearer it is to zero.
+
+    A difference in the sixth digit is rounding: a constant that a model stores as float32 is not better than itself.
+    """
+    if metric == "bias":
+        value, other = -abs(value), -abs(other)
+    if math.isclose(value, other, rel_tol=1e-5):
+        return False
+    return value > other if metric in HIGHER_IS_BETTER | {"bias"} else value < other
 
 
 def resolve_gates(choice: GateChoice, problem: str) -> Gates:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from components._shared.errors import DataError, InputError
 from components._shared.evidence import Curves, Evaluation, SliceFigures
-from components._shared.gates import Metric
+from components._shared.gates import Metric, is_better
 from components._shared.manifest import Manifest
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Verdict
@@ -24,7 +24,7 @@ from components.evaluate.fair_rows import (
     read_rows,
     unfair,
 )
-from components.evaluate.figures import figures_of, is_better, slices_of, with_reference
+from components.evaluate.figures import figures_of, slices_of, with_reference
 from components.evaluate.gate_checks import Notes, judge
 
 Engine = Literal["vectorised", "tfma"]

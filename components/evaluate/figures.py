@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from components._shared.evidence import Estimate, Figures, SliceFigures
-from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric
+from components._shared.gates import METRICS_OF, Metric
 from components._shared.task import Problem
 from components.evaluate.fair_rows import Rows
 from components.evaluate.intervals import cluster_sums, half_widths, resampled_gaps, root_mean_square_width
@@ -33,13 +33,6 @@ _RANGE: dict[Metric, tuple[float, float]] = {
     "r2": (-np.inf, 1),
     "bias": (-np.inf, np.inf),
 }
-
-
-def is_better(metric: Metric, value: float, other: float) -> bool:
-    """Whether a value of the metric is better than another; a bias is better the nearer it is to zero."""
-    if metric == "bias":
-        return abs(value) < abs(other)
-    return value > other if metric in HIGHER_IS_BETTER else value < other
 
 
 def rounded(value: float) -> float:

@@ -10,7 +10,7 @@ import jinja2
 
 from components._shared.evidence import Estimate, Evaluation
 from components._shared.facts import Facts
-from components._shared.gates import METRICS_OF
+from components._shared.gates import METRICS_OF, is_better
 from components._shared.verdict import Check, Outcome
 from components.judge.decision import DECISION_NAMES
 from components.judge.report import curves, data, metrics, model
@@ -23,7 +23,6 @@ from components.judge.report.wording import (
     extent,
     gate_name,
     interval,
-    is_better,
     listed,
     metric_name,
     moment,

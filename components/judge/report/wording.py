@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from components._shared.evidence import Estimate, Evaluation, Figures
-from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Metric
+from components._shared.gates import METRIC_NAMES, Metric
 from components._shared.task import EvaluationSection
 from components._shared.windows import Window, zone
 
@@ -233,13 +233,6 @@ def extent(rows: int, clusters: int, gates: EvaluationSection) -> str:
     if noun == "row":
         return plural(rows, "row")
     return f"{plural(rows, 'row')} {'on' if noun == 'day' else 'in'} {plural(clusters, noun)}"
-
-
-def is_better(metric: str, value: float, other: float) -> bool:
-    """Whether a value of the metric is strictly better than another."""
-    if metric == "bias":
-        return abs(value) < abs(other)
-    return value > other if metric in HIGHER_IS_BETTER else value < other
 
 
 def telling(metrics: Iterable[Metric]) -> list[Metric]:

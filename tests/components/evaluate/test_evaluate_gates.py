@@ -65,7 +65,9 @@ def test_a_limit_is_inclusive(limit: Any, outcome: str, section: Any) -> None:
     assert "AUC is 0.700 [0.690, 0.710]; it must be at" in check.reason
 
 
-@pytest.mark.parametrize(("constant", "outcome"), [(0.5, "passed"), (0.7, "failed"), (None, "cannot_judge")])
+@pytest.mark.parametrize(
+    ("constant", "outcome"), [(0.5, "passed"), (0.7, "failed"), (0.69999999, "failed"), (None, "cannot_judge")]
+)
 def test_the_candidate_must_be_better_than_a_constant(constant: Any, outcome: str, section: Any) -> None:
     gates = section(gates={"metric": {"beats_base_rate": ["auc"]}, "champion": ONLY})
     checks = _checks(_evaluation({"auc": _figures(0.7, 0.7, constant=constant)}), gates)
