@@ -203,10 +203,16 @@ class _Progress:
             f"{step.name:<{_STEP_WIDTH}} ",
             taken,
             "  " if rows or outcome else "",
-            rows,
+            self._wrapped(rows),
             ", " if rows and outcome else "",
             (outcome, _colour(outcome)),
         )
+
+    def _wrapped(self, rows: str) -> str:
+        """Over several lines below each other, where the terminal is narrow."""
+        width = max(30, self.console.width - _ROWS_AT) if self.console.is_terminal else 10_000
+        lines = textwrap.wrap(rows.replace(" → ", "\u00a0→ "), width)
+        return ("\n" + " " * _ROWS_AT).join(lines).replace("\u00a0", " ")
 
     def stop(self) -> None:
         if self._running is not None:
@@ -215,6 +221,8 @@ class _Progress:
 
 
 _STEP_WIDTH = 18
+_ROWS_AT = 2 + _STEP_WIDTH + 1 + 9 + 2
+"""The column in which the numbers of rows begin."""
 
 
 def _result(steps: list[StepRun], arguments: dict[str, Any], state: Path, seconds: float, log: Path) -> dict[str, Any]:
@@ -300,7 +308,7 @@ def _listed(rows: dict[str, int]) -> str:
             rows = {name: rows[name]}
     if len(rows) == 1:
         return _count(*rows.values())
-    return "  ".join(f"{name} {_count(rows[name])}" for name in sorted(rows, key=_part))
+    return "  ".join(f"{name}\u00a0{_count(rows[name])}" for name in sorted(rows, key=_part))
 
 
 def _part(name: str) -> int:
