@@ -219,7 +219,12 @@ def check_root(uri: str) -> None:
     if re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]*:/*", uri) or not uri:
         raise StorageError(f"'{uri}' names no bucket or folder", fix="give for example gs://bucket/prefix or a path")
     probe = join(uri, f"{HIDDEN}probe-{os.getpid()}-{secrets.token_hex(4)}")
-    first = create(probe, b"1")
+    try:
+        first = create(probe, b"1")
+    except StorageError as cause:
+        # The probe is our own: the user knows the root, and only there can something be done.
+        fix = cause.fix or "give a place where this user may create files"
+        raise type(cause)(f"Nothing can be written here: {cause.what}", where=uri, fix=fix) from cause
     try:
         _check_conditions(uri, probe, first)
     finally:

@@ -77,6 +77,15 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         storage.create(str(tmp_path / "x"), b"")
 
 
+def test_a_root_that_cannot_be_written_is_named_and_not_the_probe(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    root = str(tmp_path / "file" / "root")
+    with pytest.raises(StorageError, match="Nothing can be written here") as raised:
+        storage.check_root(root)
+    assert raised.value.where == root
+    assert raised.value.fix
+
+
 def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_object(tmp_path: Path) -> None:
     uri = str(tmp_path / "pointer")
     storage.create(uri, b"0" * 300_000)
