@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from components._shared.contract import Contract, digest_of
+from components._shared.contract import Contract
 from components._shared.gates import BehaviourGates, ChampionGates, GateChoice, MetricGates, resolve_gates
 from components._shared.windows import Cadence, parse_span, zone
 
@@ -354,8 +354,3 @@ def evaluation_section(task: Task) -> EvaluationSection:
         cluster=task.cluster,
         task=task.name,
     )
-
-
-def section_digest(*parts: Contract | str) -> str:
-    """One digest over several sections, in order."""
-    return digest_of([part if isinstance(part, str) else part.content_digest() for part in parts])

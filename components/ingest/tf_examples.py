@@ -41,14 +41,6 @@ def read_records(stream: BinaryIO, where: str) -> Iterator[bytes | None]:
         yield record if _masked_crc(record) == struct.unpack("<I", body[length:])[0] else None
 
 
-def write_records(stream: BinaryIO, records: Iterator[bytes]) -> None:
-    """Writes records as `read_records` reads them."""
-    for record in records:
-        head = struct.pack("<Q", len(record))
-        stream.write(head + struct.pack("<I", _masked_crc(head)))
-        stream.write(record + struct.pack("<I", _masked_crc(record)))
-
-
 def parse_example(record: bytes) -> dict[str, Any] | None:
     """Feature → its value, None, or a list if there are several; None if the record is no `tf.Example`."""
     from google.protobuf.message import DecodeError

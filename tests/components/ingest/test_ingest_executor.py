@@ -4,9 +4,11 @@ import gzip
 import io
 import json
 import math
+import struct
 import zipfile
 from datetime import UTC, date, datetime
 
+import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +18,7 @@ from components._shared.errors import DataError, TaskError
 from components._shared.tables import read_table
 from components._shared.windows import Windows
 from components.ingest.executor import ingest
-from components.ingest.tf_examples import example_class, write_records
+from components.ingest.tf_examples import example_class
 
 HEADER = "id,at,amount,town,late\n"
 ROWS = HEADER + (
@@ -110,7 +112,15 @@ def write_tfrecord(path, records):
                     feature.int64_list.value.append(int(value))
         examples.append(example.SerializeToString())
     with path.open("wb") as stream:
-        write_records(stream, iter(examples))
+        for example in examples:
+            length = struct.pack("<Q", len(example))
+            stream.write(length + masked_crc(length) + example + masked_crc(example))
+
+
+def masked_crc(data):
+    """As TensorFlow masks it: rotated right by 15 bits, and a constant added."""
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", (((crc >> 15) | (crc << 17) & 0xFFFFFFFF) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def test_a_zip_of_several_members_names_the_member(ingested, tmp_path):
