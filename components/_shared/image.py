@@ -1,7 +1,9 @@
-"""Which image a component runs in, and the image's tag: the digest of its lock and of the source that it imports.
+"""Which image a component runs in, and the image's tag: the digest of the Dockerfile, of its lock and of the source
+that it imports.
 
 The tag is part of KFP's cache key, on the cluster and locally. So an edit of a component's code, of code that it
-imports, or of its lock makes its steps run again, and no others.
+imports, or of its lock makes its steps run again, and no others. An image is built once per environment and carries one
+tag for each of the environment's components.
 """
 
 from __future__ import annotations
@@ -24,15 +26,29 @@ ENVIRONMENT_OF: dict[str, str] = {
     "push": "light",
 }
 
+GPU_VARIANT = "gpu"
+"""`saiki-tensorflow-gpu`: the same source and the same TensorFlow, with what it needs to compute on GPUs."""
+
 _ROOT = Path(__file__).resolve().parents[2]
 _IMPORT = re.compile(
     r"^[ \t]*(?:from|import)[ \t]+(components[\w.]*)(?:[ \t]+import[ \t]+(\([^)]*\)|.*))?", re.MULTILINE
 )
 
 
-def image_of(component: str) -> str:
-    """The image of a component, such as `saiki-light:3f2a…`; the tag is made of its lock and its source."""
-    return f"saiki-{ENVIRONMENT_OF[component]}:{_tag(component)}"
+def image_of(component: str, *, prefix: str = "", variant: str = "") -> str:
+    """The image of a component, such as `saiki-light:3f2a…`; the tag is made of its lock and its source.
+
+    Args:
+        prefix: The image registry and folder that it was pushed to; empty: this machine's own.
+        variant: `gpu`, or empty.
+    """
+    name = "-".join(filter(None, ["saiki", ENVIRONMENT_OF[component], variant]))
+    return f"{prefix.rstrip('/')}/{name}:{_tag(component)}" if prefix else f"{name}:{_tag(component)}"
+
+
+def tags_of(environment: str) -> dict[str, str]:
+    """Component → the tag that the environment's image carries for it."""
+    return {name: _tag(name) for name, used in ENVIRONMENT_OF.items() if used == environment}
 
 
 def code_digest(*components: str) -> str:
@@ -46,7 +62,8 @@ def _tag(component: str) -> str:
     locks = sorted((_ROOT / "requirements").glob(f"{ENVIRONMENT_OF[component]}*.txt"))
     digest = hashlib.sha256()
     page_parts = [path for path in folder.rglob("*") if path.suffix in (".jinja", ".css")]
-    for path in [*locks, *sorted(_closure(frozenset(folder.rglob("*.py")))), *sorted(page_parts)]:
+    recipe = [path for path in (_ROOT / "Dockerfile",) if path.is_file()]
+    for path in [*recipe, *locks, *sorted(_closure(frozenset(folder.rglob("*.py")))), *sorted(page_parts)]:
         digest.update(f"{path.relative_to(_ROOT)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

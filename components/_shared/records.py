@@ -115,7 +115,7 @@ class Attempt(Contract):
     judgement: str
     task: str
     outcome: Outcome
-    result: Literal["promoted", "rejected", "superseded", "held", "already_champion"]
+    result: Literal["promoted", "rejected", "superseded", "held", "already_champion", "not_served"]
     reason: str
     version: int | None = None
     baseline: Baseline

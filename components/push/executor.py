@@ -28,7 +28,7 @@ from components._shared.registry import Registry
 from components._shared.verdict import Verdict
 from components._shared.windows import Windows
 
-Result = Literal["promoted", "rejected", "superseded", "held", "already_champion"]
+Result = Literal["promoted", "rejected", "superseded", "held", "already_champion", "not_served"]
 
 _WHO = "push"
 _OVERRIDDEN = "overridden: "
