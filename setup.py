@@ -10,7 +10,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["components", "components.*", "pipelines", "pipelines.*"]),
     package_data={"": ["*.yaml", "*.jinja", "*.html", "*.css", "*.js", "*.svg", "README.md"]},
-    # Loosely, for use as a library; `make` installs exactly what requirements/light.txt pins.
+    # Loosely, for use as a library; `make` installs exactly what requirements/cli.txt pins.
     install_requires=[
         "boto3",
         "click",

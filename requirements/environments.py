@@ -6,7 +6,7 @@ last: what an interruption left half-made is made again, and what is complete is
 
 ::
 
-    .venv               light.txt + the command line `saiki`        (+ dev.txt with --tests)
+    .venv               cli.txt + the command line `saiki`          (+ dev.txt with --tests)
     .venvs/analysis     analysis.txt, or analysis-glibc236.txt      (+ test.txt with --tests)
     .venvs/tensorflow   tensorflow.txt                              (+ test.txt with --tests)
     .venvs/uv           the installer, if there is none on the PATH
@@ -90,7 +90,7 @@ def environments(*, tests: bool) -> tuple[Environment, ...]:
     old_glibc = glibc() < (2, 38)
     test = ("test.txt",) if tests else ()
     return (
-        Environment("light", ROOT / ".venv", ("light.txt", *(("dev.txt",) if tests else ())), project=True),
+        Environment("light", ROOT / ".venv", ("cli.txt", *(("dev.txt",) if tests else ())), project=True),
         Environment(
             "analysis",
             VENVS / "analysis",
@@ -568,13 +568,15 @@ def lock() -> None:
     """Write every lock again from its .in file."""
     universal = ("--universal", "--python-version", "3.11")
     options: dict[str, tuple[str, ...]] = {
-        "light": universal,
+        "cli": universal,
+        # A part of the lock above, and at its versions: what an image of the light steps holds.
+        "light": (*universal, "-c", "cli.txt"),
         "analysis": universal,
         "analysis-glibc236": ("--python-version", "3.11"),
         "tensorflow": universal,
         "kfp-runtime": (*universal, "--no-deps"),
         # What shares an environment with another lock agrees with it.
-        "dev": (*universal, "-c", "light.txt"),
+        "dev": (*universal, "-c", "cli.txt"),
         "test": (*universal, "-c", "tensorflow.txt", "-c", "analysis.txt", "-c", "analysis-glibc236.txt"),
         "build": universal,
         "bootstrap": universal,
