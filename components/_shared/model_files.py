@@ -15,8 +15,9 @@ from components._shared.model_info import ModelInfo
 from components._shared.records import ModelRef
 
 MODEL_JSON = "model.json"
+SAMPLES_JSON = "samples.json"
 
-_BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json"})
+_BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json", SAMPLES_JSON})
 """What stands beside a model, here or in the registry, and is no part of it."""
 
 

@@ -7,6 +7,7 @@
     <registry>/<task>/attempts/<judgement>.<result>-<n>.json   one that may be judged again: superseded, held
     <registry>/<task>/attempts/<judgement>/report.html     and evidence.json, statistics.pb, verdict.json
     <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
+    <registry>/<task>/versions/<n>/samples.json            rows and the scores that it must give to them, served
     <registry>/<task>/versions/<n>/saved_model.pb          written last: a server never sees half a model
     <registry>/<task>/history/<n>.json                     every promotion, rollback, hold; before the pointer moves
     <registry>/<task>/champion.json                        the pointer, replaced by compare-and-swap

@@ -22,9 +22,12 @@ def push(
     facts: dsl.Input[dsl.Artifact],
     report: dsl.Input[dsl.HTML],
     statistics: dsl.Input[dsl.Artifact],
+    samples: dsl.Input[dsl.Artifact],
     override: str = "",
-) -> NamedTuple("Pushed", [("result", str), ("version", int)]):
-    """Records the attempt and, if the verdict allows it, writes the version and moves the champion pointer.
+    deploy: str = "none",
+    serving: str = "",
+) -> NamedTuple("Pushed", [("result", str), ("version", int), ("reason", str)]):
+    """Records the attempt and, if the verdict allows it, writes the version, serves it and moves the champion pointer.
 
     Args:
         experiment: Digest over data, window, features, trainer, parameters and code.
@@ -40,11 +43,15 @@ def push(
         facts: What the report shows, as JSON.
         report: The run's front page.
         statistics: Statistics of train, for the drift of later runs.
+        samples: Rows and the scores that the candidate must give to them when it is served.
         override: A recorded reason to promote in spite of the verdict; empty: refuse what did not pass.
+        deploy: tf-serving, to serve the version and check its answers before it becomes champion; or none.
+        serving: The server, [namespace/]name of its Deployment and Service; empty: serving-TASK, in this namespace.
 
     Returns:
-        result: promoted, rejected, held, superseded or already_champion.
+        result: promoted, rejected, held, superseded, already_champion or not_served.
         version: The version made of the candidate, else the champion's; 0: there is none.
+        reason: Why, in a sentence.
     """
     from pathlib import Path
 
@@ -68,7 +75,8 @@ def push(
         facts=Path(facts.path),
         report=Path(report.path),
         statistics=Path(statistics.path),
+        samples=Path(samples.path),
         override=override,
     )
     print(f"{pushed.result}: {pushed.reason}")
-    return (pushed.result, pushed.version)
+    return (pushed.result, pushed.version, pushed.reason)

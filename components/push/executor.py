@@ -21,7 +21,7 @@ from typing import Literal
 
 from components._shared.errors import PreconditionError
 from components._shared.facts import Facts
-from components._shared.model_files import verify_model
+from components._shared.model_files import SAMPLES_JSON, verify_model
 from components._shared.model_info import ModelInfo
 from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer
 from components._shared.registry import Registry
@@ -64,6 +64,7 @@ class _Candidate:
     verdict: Verdict
     made_from: dict[str, str]
     files: Mapping[str, Path]
+    samples: Path
     override: str
 
 
@@ -80,6 +81,7 @@ def push(
     facts: Path,
     report: Path,
     statistics: Path,
+    samples: Path,
     override: str = "",
 ) -> Pushed:
     """Promotes a candidate if its verdict allows it, and records the attempt in any case.
@@ -96,6 +98,7 @@ def push(
         facts: File with the report's `Facts`.
         report: The report as HTML.
         statistics: Statistics of *train*, for the drift of later runs.
+        samples: File with `Samples`: what is asked of a server before it may serve this version.
         override: A reason to promote in spite of the verdict; it is recorded.
 
     Raises:
@@ -115,6 +118,7 @@ def push(
         verdict=Verdict.from_json(verdict.read_bytes(), where=str(verdict)),
         made_from={**info.made_from, "examples": checked.dataset.digest},
         files={"report.html": report, "evidence.json": facts, "statistics.pb": statistics, "verdict.json": verdict},
+        samples=samples,
         override=override.strip(),
     )
     models = Registry(registry, pointer.task)
@@ -154,7 +158,9 @@ def _decide(models: Registry, candidate: _Candidate) -> Pushed:
         return _record(models, candidate, "already_champion", reason, champion.version)
     why = candidate.verdict.summary if passed else f"{_OVERRIDDEN}{candidate.override}"
     version = models.add_version(
-        candidate.model, _lineage(candidate), {"verdict.json": candidate.files["verdict.json"]}
+        candidate.model,
+        _lineage(candidate),
+        {"verdict.json": candidate.files["verdict.json"], SAMPLES_JSON: candidate.samples},
     )
     with suppress(PreconditionError):
         models.promote(version, generation=generation, who=_WHO, why=why, judgement=candidate.judgement)

@@ -13,6 +13,7 @@ def smoke_test(
     behaviour: str,
     verdict: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
+    samples: dsl.Output[dsl.Artifact],
 ):
     """Loads the model in a fresh process, as a server would, and asks it raw rows that it has scored before.
 
@@ -23,6 +24,7 @@ def smoke_test(
         behaviour: Limits on how the model behaves, JSON.
         verdict: The verdict on the behaviour, JSON.
         summary: The verdict as Markdown.
+        samples: Rows and the scores that the model must give to them wherever it is served, JSON.
     """
     from pathlib import Path
 
@@ -30,12 +32,14 @@ def smoke_test(
     from components._shared.manifest import Manifest
     from components.smoke_test import executor
 
-    found = executor.smoke_test(
+    tested = executor.smoke_test(
         model=Path(model.path),
         predictions=Manifest.from_json(Path(predictions.path).read_text(encoding="utf-8")),
         examples=Manifest.from_json(Path(examples.path).read_text(encoding="utf-8")),
         behaviour=BehaviourGates.from_json(behaviour, where="behaviour"),
     )
+    found = tested.verdict
+    Path(samples.path).write_text(tested.samples.to_json(), encoding="utf-8")
     Path(verdict.path).write_text(found.to_json(), encoding="utf-8")
     Path(summary.path).write_text(found.to_markdown(), encoding="utf-8")
     verdict.metadata["outcome"] = found.outcome

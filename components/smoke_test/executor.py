@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from components._shared.manifest import Manifest
 from components._shared.model_files import verify_model
 from components._shared.model_info import ModelInfo
 from components._shared.model_inputs import score_columns
+from components._shared.samples import Samples
 from components._shared.tables import read_table
 from components._shared.verdict import Check, Verdict, merge
+from components.smoke_test.sampling import samples_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +31,18 @@ TIMEOUT_SECONDS = 600
 _ROOT = Path(__file__).resolve().parents[2]
 
 
+@dataclass(frozen=True)
+class SmokeTested:
+    """How a model behaves.
+
+    Attributes:
+        samples: Some of the rows with their stored scores, for whoever serves this model.
+    """
+
+    verdict: Verdict
+    samples: Samples
+
+
 def smoke_test(
     *,
     model: Path,
@@ -35,7 +50,7 @@ def smoke_test(
     examples: Manifest,
     behaviour: BehaviourGates,
     timeout: float = TIMEOUT_SECONDS,
-) -> Verdict:
+) -> SmokeTested:
     """Asks the model for rows that it has already scored, and for rows that are odd.
 
     Args:
@@ -49,16 +64,21 @@ def smoke_test(
         CorruptError, NotFoundError: The model's files are not those that were trained.
         DataError: The predictions are not those of this model and these rows.
     """
+    import numpy as np
+
     info = verify_model(model)
     if predictions.model != info.digest or predictions.count != examples.count:
         raise DataError("The predictions are not those of this model on these rows", where="smoke_test")
     if not examples.count:
         reason = "There are no rows to ask the model for."
         check = Check(name="behaviour.reproduces", outcome="cannot_judge", reason=reason)
-        return Verdict(subject="behaviour", outcome="cannot_judge", checks=(check,), summary=reason)
+        verdict = Verdict(subject="behaviour", outcome="cannot_judge", checks=(check,), summary=reason)
+        return SmokeTested(verdict, Samples(inputs={}, dtypes={}, scores=(), tolerance=behaviour.score_difference))
     rows, stored = _sample(examples, predictions, info)
     found = _ask(model, rows, timeout)
-    checks = _checks(found, stored, info, behaviour.score_difference)
+    # Scores are computed in 32-bit floats: of large values, only the leading digits can be the same.
+    largest = behaviour.score_difference * max(1.0, float(np.abs(stored).max()))
+    checks = _checks(found, stored, info, largest)
     outcome = merge(check.outcome for check in checks)
     failed = [check.reason for check in checks if check.outcome == "failed"]
     summary = (
@@ -66,7 +86,8 @@ def smoke_test(
         if failed
         else f"The exported model answers raw rows, and gives the stored scores again ({len(stored)} rows)."
     )
-    return Verdict(subject="behaviour", outcome=outcome, checks=checks, summary=summary)
+    verdict = Verdict(subject="behaviour", outcome=outcome, checks=checks, summary=summary)
+    return SmokeTested(verdict, samples_of(rows, stored, info, tolerance=largest))
 
 
 def _sample(examples: Manifest, predictions: Manifest, info: ModelInfo) -> tuple[pa.RecordBatch, NDArray[Any]]:
@@ -186,8 +207,6 @@ def _difference_checks(found: dict[str, Any], stored: NDArray[Any], largest: flo
     import numpy as np
 
     scores = np.asarray(found["rows"])
-    # Scores are computed in 32-bit floats: of large values, only the leading digits can be the same.
-    largest *= max(1.0, float(np.abs(stored).max()))
     limit = f"at most {largest:.3g}"
     difference = float(np.abs(scores - stored).max())
     checks = [

@@ -15,12 +15,15 @@ from components._shared.manifest import Rows
 from components._shared.model_files import read_model_info
 from components._shared.records import Baseline, Pointer
 from components._shared.registry import Registry
+from components._shared.samples import Samples
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Outcome, Verdict
 from components._shared.windows import Windows
 from components.push.executor import Pushed, push
 
 WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
+
+SAMPLES = Samples(inputs={"x": (1.5, None)}, dtypes={"x": "float32"}, scores=((0.5,), (0.25,)), tolerance=1e-5)
 
 
 class Run:
@@ -49,6 +52,7 @@ class Run:
         )  # fmt: skip
         folder.mkdir(exist_ok=True)
         contents = {"verdict": verdict.to_json(), "facts": facts.to_json(), "report": "<html>", "statistics": "pb"}
+        contents["samples"] = SAMPLES.to_json()
         self.files = {name: folder / f"{judgement}-{name}" for name in contents}
         for name, text in contents.items():
             self.files[name].write_text(text)

@@ -17,6 +17,7 @@ def test_the_component_hands_its_artifacts_to_the_executor(make_run: Callable[..
     run = make_run(registry, "j1", "failed")
     champion = ModelRef(version=1, uri="file:///x", digest="d")
     given = {"verdict": dsl.Artifact, "facts": dsl.Artifact, "report": dsl.HTML, "statistics": dsl.Artifact}
+    given["samples"] = dsl.Artifact
     result = push.python_func(
         experiment="e",
         judgement="j1",
@@ -30,7 +31,7 @@ def test_the_component_hands_its_artifacts_to_the_executor(make_run: Callable[..
         override="",
         **{name: kind(uri=str(run.files[name])) for name, kind in given.items()},
     )
-    assert tuple(result) == ("rejected", 0)
+    assert tuple(result) == ("rejected", 0, "it failed")
     attempt = Registry(registry, "flights").attempt("j1")
     assert attempt is not None
     assert attempt.baseline == Baseline(champion=champion, previous="file:///earlier.pb")
