@@ -47,11 +47,25 @@ _CODES |= {
 
 
 class Refusal(Exception):
-    """A request that the server does not do."""
+    """A request that the server does not do.
+
+    Args:
+        message: What it is about. The server shows it below the names of all that it went through; of an internal
+            error only there.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code, self.message = code, message
+
+    def body(self) -> Record:
+        """The answer: google.rpc.Status."""
+        number, inner = _CODES[self.code][0], "Internal Server Error" if self.code == "INTERNAL" else self.message
+        if self.message in ("Not Found", "Method Not Allowed"):
+            return {"code": number, "message": self.message, "details": []}
+        detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": number, "message": inner}
+        kind = {"INVALID_ARGUMENT": "Invalid input error: ", "NOT_FOUND": "ResourceNotFoundError: "}.get(self.code, "")
+        return {"code": number, "message": f"Failed to do what was asked: {kind}{self.message}", "details": [detail]}
 
 
 @dataclass
@@ -200,7 +214,7 @@ class KfpServer:
         _length("Pipeline.Name", name, 128, code="INTERNAL")
         namespace = self._namespace(request, given.get("namespace", ""), shared=True)
         if not name:
-            raise Refusal("INVALID_ARGUMENT", "Invalid input error: name is required")
+            raise Refusal("INVALID_ARGUMENT", "name is required")
         return _shown(self._new_pipeline(name, given, namespace))
 
     def upload_pipeline(self, request: Request) -> Record:
@@ -233,7 +247,7 @@ class KfpServer:
         for found in self.pipelines.values():
             if (found["name"], found["namespace"]) == (name, namespace):
                 return _shown(found)
-        raise Refusal("NOT_FOUND", f"ResourceNotFoundError: Namespace/Pipeline {namespace}/{name} not found")
+        raise Refusal("NOT_FOUND", f"Namespace/Pipeline {namespace}/{name} not found")
 
     def list_pipelines(self, request: Request) -> Record:
         namespace = self._namespace(request, request.query.get("namespace", ""), shared=True)
@@ -246,7 +260,7 @@ class KfpServer:
         if versions and request.query.get("cascade", "").lower() != "true":
             raise Refusal(
                 "INVALID_ARGUMENT",
-                f"Invalid input error: Failed to delete pipeline with id {pipeline_id} as it has existing pipeline "
+                f"Failed to delete pipeline with id {pipeline_id} as it has existing pipeline "
                 f"versions (e.g. {versions[-1]}). Set cascade=true to delete all versions",
             )
         for key in versions:
@@ -270,14 +284,13 @@ class KfpServer:
         given = request.message(kfp_server_api.V2beta1Experiment)
         name = given.get("display_name", "")
         if not name:
-            raise Refusal("INTERNAL", "InternalServerError: Experiment must have a non-empty name")
+            raise Refusal("INTERNAL", "Experiment must have a non-empty name")
         _length("Experiment.Name", name, 128, code="INTERNAL")
         namespace = self._namespace(request, given.get("namespace", ""))
         if any((each["display_name"], each["namespace"]) == (name, namespace) for each in self.experiments.values()):
             raise Refusal(
                 "ALREADY_EXISTS",
-                f"Already exist error: Failed to create a new experiment. The name {name} already exists. "
-                "Please specify a new name",
+                f"Failed to create a new experiment. The name {name} already exists. Please specify a new name",
             )
         return _shown(self._new_experiment(name, given.get("description", ""), namespace))
 
@@ -310,7 +323,7 @@ class KfpServer:
     def create_run(self, request: Request) -> Record:
         given = request.message(kfp_server_api.V2beta1Run)
         if not given.get("display_name"):
-            raise Refusal("INTERNAL", "InternalServerError: Run name cannot be empty")
+            raise Refusal("INTERNAL", "Run name cannot be empty")
         given["experiment_id"] = self._experiment(request, given.get("experiment_id", ""))
         template = self._template(given)
         check_parameters(template, _parameters(given))
@@ -354,7 +367,7 @@ class KfpServer:
     def create_recurring_run(self, request: Request) -> Record:
         given = request.message(kfp_server_api.V2beta1RecurringRun)
         if not given.get("display_name"):
-            raise Refusal("INTERNAL", "InternalServerError: Recurring run's name cannot be empty")
+            raise Refusal("INTERNAL", "Recurring run's name cannot be empty")
         _check_trigger(given)
         given["experiment_id"] = self._experiment(request, given.get("experiment_id", ""))
         template = self._template(given)
@@ -412,7 +425,7 @@ class KfpServer:
         if not namespace and shared:
             return ""
         if not namespace:
-            raise Refusal("INVALID_ARGUMENT", "Invalid input error: Namespace cannot be empty")
+            raise Refusal("INVALID_ARGUMENT", "Namespace cannot be empty")
         if not request.user:
             raise Refusal(
                 "UNAUTHENTICATED", "Failed to check authorization. User identity is empty in the request header"
@@ -442,7 +455,7 @@ class KfpServer:
             self._namespace(request, _find(self.experiments, experiment_id, "Experiment")["namespace"])
             return experiment_id
         if self.multi_user:
-            raise Refusal("INVALID_ARGUMENT", "Invalid input error: Experiment id can not be empty in multi-user mode")
+            raise Refusal("INVALID_ARGUMENT", "Experiment id can not be empty in multi-user mode")
         for key, found in self.experiments.items():
             if found["display_name"] == "Default":
                 return key
@@ -460,11 +473,11 @@ class KfpServer:
         if version_id:
             version = self.versions.get(version_id)
             if version is None or (pipeline_id and version["pipeline_id"] != pipeline_id):
-                raise Refusal("INTERNAL", f"InternalServerError: PipelineVersion {version_id} not found")
+                raise Refusal("INTERNAL", f"PipelineVersion {version_id} not found")
         elif pipeline_id:
             versions = [each for each in self.versions.values() if each["pipeline_id"] == pipeline_id]
             if not versions:
-                raise Refusal("INTERNAL", f"InternalServerError: PipelineVersion {pipeline_id} not found")
+                raise Refusal("INTERNAL", f"PipelineVersion {pipeline_id} not found")
             version = versions[-1]
             # Of a recurring run the version stays open: each of its runs takes the latest.
         elif given.get("pipeline_spec"):
@@ -472,9 +485,7 @@ class KfpServer:
             documents = [spec["pipeline_spec"], spec.get("platform_spec")] if "pipeline_spec" in spec else [spec]
             return parse_template(yaml.safe_dump_all([each for each in documents if each]).encode(), code="INTERNAL")
         else:
-            raise Refusal(
-                "INTERNAL", "InternalServerError: Failed to fetch a template with an empty pipeline spec manifest"
-            )
+            raise Refusal("INTERNAL", "Failed to fetch a template with an empty pipeline spec manifest")
         template: Record = version["_template"]
         return template
 
@@ -482,8 +493,7 @@ class KfpServer:
         if any((each["name"], each["namespace"]) == (name, namespace) for each in self.pipelines.values()):
             raise Refusal(
                 "ALREADY_EXISTS",
-                f"Already exist error: Failed to create a new pipeline. The name {name} already exists. "
-                "Please specify a new name",
+                f"Failed to create a new pipeline. The name {name} already exists. Please specify a new name",
             )
         key = str(uuid.uuid4())
         self.pipelines[key] = {
@@ -500,8 +510,7 @@ class KfpServer:
         if any((each["name"], each["pipeline_id"]) == (name, pipeline_id) for each in self.versions.values()):
             raise Refusal(
                 "ALREADY_EXISTS",
-                f"Already exist error: Failed to create a new pipeline version. The name {name} already exist. "
-                "Specify a new name",
+                f"Failed to create a new pipeline version. The name {name} already exist. Specify a new name",
             )
         key = str(uuid.uuid4())
         self.versions[key] = {
@@ -606,7 +615,7 @@ def parse_template(text: bytes, *, code: str = "INVALID_ARGUMENT") -> Record:
     """A compiled pipeline, checked as the server checks it: name, parameters, and how the API shows it."""
 
     def refuse(problem: str) -> Refusal:
-        return Refusal(code, f"InvalidInputError: invalid v2 pipeline spec: {problem}")
+        return Refusal(code, f"invalid v2 pipeline spec: {problem}")
 
     try:
         documents = [each for each in yaml.safe_load_all(text) if each is not None]
@@ -646,17 +655,17 @@ def check_parameters(template: Record, given: Mapping[str, Any]) -> None:
         if name not in given:
             if not spec.is_optional and not spec.HasField("default_value"):
                 problem = f"parameter {name} is not optional, yet has neither default value nor user provided value"
-                raise Refusal("INVALID_ARGUMENT", f"invalid pipeline job inputs: Invalid input error: {problem}")
+                raise Refusal("INVALID_ARGUMENT", f"{problem}")
             continue
         value, wanted = given[name], types[spec.parameter_type]
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             kind = kinds.ParameterTypeEnum.Name(spec.parameter_type).lower()
             problem = f"input parameter {name} requires type {kind}, but the parameter value is not of that type"
-            raise Refusal("INVALID_ARGUMENT", f"invalid pipeline job inputs: Invalid input error: {problem}")
+            raise Refusal("INVALID_ARGUMENT", f"{problem}")
     extra = [name for name in given if name not in template["parameters"]]
     if extra:
         problem = f"parameter(s) provided are not required by pipeline: {', '.join(extra)}"
-        raise Refusal("INVALID_ARGUMENT", f"invalid pipeline job inputs: Invalid input error: {problem}")
+        raise Refusal("INVALID_ARGUMENT", f"{problem}")
 
 
 def _check_trigger(given: Record) -> None:
@@ -664,8 +673,7 @@ def _check_trigger(given: Record) -> None:
     if not 1 <= concurrency <= 10:
         raise Refusal(
             "INVALID_ARGUMENT",
-            "Invalid input error: Max concurrency of a recurring run must be at least 1 and at most 10. "
-            f"Received {concurrency}",
+            f"Max concurrency of a recurring run must be at least 1 and at most 10. Received {concurrency}",
         )
     trigger = given.get("trigger") or {}
     cron = (trigger.get("cron_schedule") or {}).get("cron")
@@ -673,12 +681,12 @@ def _check_trigger(given: Record) -> None:
     if cron is not None and not (cron.startswith("@") or len(cron.split()) in (5, 6)):
         raise Refusal(
             "INVALID_ARGUMENT",
-            "Invalid input error: Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron). "
+            "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron). "
             f"Error: Expected 5 to 6 fields, found {len(cron.split())}: {cron}",
         )
     periodic = trigger.get("periodic_schedule")
     if periodic is not None and int(periodic.get("interval_second", 0)) < 1:
-        raise Refusal("INVALID_ARGUMENT", "Invalid input error: Found invalid period schedule interval")
+        raise Refusal("INVALID_ARGUMENT", "Found invalid period schedule interval")
 
 
 def _shown_trigger(trigger: Record) -> Record:
@@ -718,7 +726,7 @@ def _length(what: str, text: str, limit: int, *, code: str) -> None:
 
 def _find(kept: Mapping[str, Record], key: str, kind: str) -> Record:
     if key not in kept:
-        raise Refusal("NOT_FOUND", f"ResourceNotFoundError: {kind} {key} not found")
+        raise Refusal("NOT_FOUND", f"{kind} {key} not found")
     return kept[key]
 
 
@@ -734,7 +742,7 @@ def _listed(what: str, found: list[Record], columns: Columns, query: dict[str, s
         some, following = page(found, columns, query, key)
         count = total(found, columns, query)
     except ListingError as cause:
-        raise Refusal("INVALID_ARGUMENT", f"Invalid input error: {cause}") from cause
+        raise Refusal("INVALID_ARGUMENT", f"{cause}") from cause
     return _shown({what: [_shown(each) for each in some], "total_size": count, "next_page_token": following})
 
 
@@ -837,17 +845,16 @@ class _Handler(BaseHTTPRequestHandler):
         except UploadRefusal as refusal:
             return refusal.status, {"error_message": str(refusal), "error_details": str(refusal)}
         except Refusal as refusal:
-            number, status = _CODES[refusal.code]
+            status = _CODES[refusal.code][1]
             if path.startswith(f"{_API}/pipelines/upload"):
                 known = (
                     "Failed to create a pipeline version"
                     if "version" in path
                     else "Failed to create a pipeline and a pipeline version"
                 )
-                text = refusal.message if number == 3 else known
+                text = refusal.message if status == 400 else known
                 return status, {"error_message": text, "error_details": text}
-            detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": number, "message": refusal.message}
-            return status, {"code": number, "message": refusal.message, "details": [detail]}
+            return status, refusal.body()
 
     def _hit(self, fault: Fault, path: str) -> bool:
         return fault.times > 0 and fault.method == self.command and bool(re.search(fault.path, path))
