@@ -16,6 +16,7 @@ _COMMANDS: dict[str, str] = {
     "run": "pipelines.run_command:run",
     "init": "pipelines.init_command:init",
     "schema": "pipelines.schema_command:schema",
+    "image": "pipelines.image_command:image",
     "compile": "pipelines.compile_command:compile_pipelines",
     "models": "pipelines.registry_commands:models",
     "promote": "pipelines.registry_commands:promote",

@@ -24,10 +24,16 @@ ENVIRONMENT_OF: dict[str, str] = {
     "smoke_test": "tensorflow",
     "judge": "light",
     "push": "light",
+    "conclude": "light",
 }
 
 GPU_VARIANT = "gpu"
 """`saiki-tensorflow-gpu`: the same source and the same TensorFlow, with what it needs to compute on GPUs."""
+
+_PLANS_WITH_ALL = "plan"
+"""Its results hold the digests of the other steps' code, so its image has to be as new as any of theirs."""
+
+_RECIPE = ("Dockerfile", "requirements/install-in-image.sh", "requirements/kfp-runtime.txt")
 
 _ROOT = Path(__file__).resolve().parents[2]
 _IMPORT = re.compile(
@@ -62,10 +68,12 @@ def _tag(component: str) -> str:
     locks = sorted((_ROOT / "requirements").glob(f"{ENVIRONMENT_OF[component]}*.txt"))
     digest = hashlib.sha256()
     page_parts = [path for path in folder.rglob("*") if path.suffix in (".jinja", ".css")]
-    recipe = [path for path in (_ROOT / "Dockerfile",) if path.is_file()]
+    recipe = [_ROOT / name for name in _RECIPE]
     for path in [*recipe, *locks, *sorted(_closure(frozenset(folder.rglob("*.py")))), *sorted(page_parts)]:
         digest.update(f"{path.relative_to(_ROOT)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    if component == _PLANS_WITH_ALL:
+        digest.update("\n".join(_tag(name) for name in ENVIRONMENT_OF if name != component).encode())
     return digest.hexdigest()[:16]
 
 

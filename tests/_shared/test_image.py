@@ -16,6 +16,7 @@ def tree(tmp_path, monkeypatch):
     """A copy of the source whose files can be edited."""
     for name in ("components", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Dockerfile", tmp_path)
     monkeypatch.setattr(image, "_ROOT", tmp_path)
     forget()
     yield tmp_path
@@ -37,7 +38,8 @@ def changed(tree, path):
     with (tree / path).open("a") as file:
         file.write("# edited\n")
     after = tags()
-    return {name for name in before if before[name] != after[name]}
+    assert before["plan"] != after["plan"], "it plans with the digests of the other steps' code"
+    return {name for name in before if before[name] != after[name]} - {"plan"}
 
 
 def test_an_edited_component_changes_its_own_tag_alone(tree):
@@ -45,8 +47,8 @@ def test_an_edited_component_changes_its_own_tag_alone(tree):
 
 
 def test_an_edited_shared_module_changes_the_tags_of_those_that_import_it(tree):
-    assert changed(tree, "components/_shared/expressions.py") == {"plan", "ingest"}
-    assert changed(tree, "components/_shared/contract.py") == set(image.ENVIRONMENT_OF)
+    assert changed(tree, "components/_shared/expressions.py") == {"ingest"}
+    assert changed(tree, "components/_shared/contract.py") == set(image.ENVIRONMENT_OF) - {"plan"}
 
 
 def test_an_edited_lock_changes_the_tags_of_its_environment(tree):
@@ -56,6 +58,11 @@ def test_an_edited_lock_changes_the_tags_of_its_environment(tree):
 def test_an_edited_page_template_changes_the_tag_of_judge(tree):
     template = next((tree / "components/judge").rglob("*.jinja")).relative_to(tree)
     assert changed(tree, template) == {"judge"}
+
+
+@pytest.mark.parametrize("path", image._RECIPE)
+def test_an_edited_recipe_changes_all_tags(tree, path):
+    assert changed(tree, path) == set(image.ENVIRONMENT_OF) - {"plan"}
 
 
 def test_no_import_is_overlooked():
