@@ -28,6 +28,7 @@ class ClusterSettings(Contract):
         service_account: Of the steps' pods; empty: KFP's default.
         s3_endpoint, s3_region: For stores other than AWS; empty: AWS's own rules.
         storage_secret: Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; empty: workload identity.
+        cron_timezone: The one that KFP's scheduler counts in: CRON_SCHEDULE_TIMEZONE of ml-pipeline-scheduledworkflow.
     """
 
     namespace: str = "kubeflow"
@@ -41,6 +42,7 @@ class ClusterSettings(Contract):
     s3_endpoint: str = ""
     s3_region: str = ""
     storage_secret: str = Field(default="", pattern=r"^$|^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    cron_timezone: str = "UTC"
 
 
 def read_cluster_settings(path: Path) -> ClusterSettings:

@@ -134,6 +134,9 @@ def _explain(cls: type[BaseModel], cause: ValidationError) -> str:
 def _known_fields(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     model: Any = cls
     for part in path:
+        if isinstance(part, int):
+            # The place in a list, of which the model is known already.
+            continue
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             return []
