@@ -18,6 +18,8 @@ _COMMANDS: dict[str, str] = {
     "schema": "pipelines.schema_command:schema",
     "image": "pipelines.image_command:image",
     "compile": "pipelines.compile_command:compile_pipelines",
+    "schedule": "pipelines.schedule_command:schedule",
+    "upload": "pipelines.upload_command:upload",
     "models": "pipelines.registry_commands:models",
     "promote": "pipelines.registry_commands:promote",
     "rollback": "pipelines.registry_commands:rollback",
