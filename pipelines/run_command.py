@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import shlex
@@ -16,21 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from components._shared.contract import load_yaml, yaml_problem
 from components._shared.errors import InputError, StorageError
 from components._shared.registry import Registry
 from components._shared.verdict import Verdict
 from pipelines.local import StepRun
 from pipelines.local import run as run_locally
+from pipelines.run_parameters import read_run_parameters
 
 _PIPELINES = ("training",)
-_ENGINES = ("vectorised", "tfma")
+_CONCLUSION = "conclude"
+"""Fails a run on a cluster whose candidate was turned down; here it has nothing to say."""
+
 _URI_PARAMETERS = ("task", "data_root", "registry")
 
 
@@ -73,6 +73,8 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
         raise StorageError(
             f"Nothing can be written here: {cause.strerror}", where=str(state), fix="give another folder as --state"
         ) from cause
+    # The exit code says it here, with everything printed before.
+    arguments["fail_on"] = ""
     progress = _Progress(quiet=as_json)
     begin = time.monotonic()
     progress.say((pipeline, "bold"), f"  {_near(arguments['task'])}  as of {arguments.get('as_of') or 'now'}")
@@ -83,6 +85,7 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
             )
         finally:
             progress.stop()
+    steps = [step for step in steps if step.name != _CONCLUSION]
     result = _result(steps, arguments, state, time.monotonic() - begin, log_path)
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
@@ -98,38 +101,9 @@ def _load_training() -> Callable[..., Any]:
 
 
 def _arguments(pipeline: Any, params: Path | None, settings: tuple[str, ...], state: Path) -> dict[str, Any]:
-    """Run parameters: defaults, then the file, then the settings."""
-    given: dict[str, Any] = {}
-    if params is not None:
-        if not params.exists():
-            raise InputError("There is no such file of run parameters", where=str(params), fix="correct the path")
-        given = _plain(params.read_bytes(), where=str(params)) or {}
-        if not isinstance(given, dict):
-            raise InputError("Run parameters are names with values", where=str(params), fix="write `name: value` lines")
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise InputError(f"'{setting}' is not NAME=VALUE", where="--set", fix=f"write --set {setting}=VALUE")
-        outer, dot, inner = name.partition(".")
-        if dot:
-            inside = given.get(outer) or {}
-            if not isinstance(inside, dict):
-                raise InputError(
-                    f"'{outer}' is set to {inside!r}, so it has no '{inner}'", where="--set", fix="set one of the two"
-                )
-            given[outer] = {**inside, inner: _plain(text, where=f"--set {setting}")}
-        else:
-            given[outer] = _plain(text, where=f"--set {setting}")
+    """Run parameters: from the file, the settings, and where the state is."""
     known = {name: _TYPES[spec.type] for name, spec in pipeline.component_spec.inputs.items()}
-    for name, value in given.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise InputError(
-                f"'{name}' is not a run parameter" + (f" (did you mean '{near[0]}'?)" if near else ""),
-                where="--set or --params",
-                fix=f"use one of: {', '.join(known)}",
-            )
-        given[name] = _typed(name, value, known[name])
+    given = read_run_parameters(known, params, settings)
     if "task" not in given:
         raise InputError("No task is given", where="--set or --params", fix="add --set task=path/to/task.yaml")
     given.setdefault("data_root", str(state / "data"))
@@ -140,29 +114,7 @@ def _arguments(pipeline: Any, params: Path | None, settings: tuple[str, ...], st
     return given
 
 
-def _plain(text: str | bytes, where: str) -> Any:
-    try:
-        return load_yaml(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as cause:
-        problem = yaml_problem(cause) if isinstance(cause, yaml.YAMLError) else "not UTF-8 text"
-        raise InputError(f"This is not readable YAML: {problem}", where=where, fix="put quotes around text") from cause
-
-
-def _typed(name: str, value: Any, wanted: type) -> Any:
-    where = "--set or --params"
-    if name == "engine" and value not in _ENGINES:
-        raise InputError(f"There is no engine '{value}'", where=where, fix=f"give {' or '.join(_ENGINES)}")
-    if wanted is str:
-        return "" if value is None else str(value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise InputError(f"{value!r} is not a value for '{name}'", where=where, fix=f"give {_KIND[wanted]}")
-    return value
-
-
 _TYPES: dict[str, type] = {"String": str, "Float": float, "Integer": int, "Dict": dict}
-_KIND = {float: "a number", int: "a whole number", dict: "a mapping, for example {epochs: 2}"}
 
 
 class _Progress:
@@ -195,6 +147,8 @@ class _Progress:
 
     def finished(self, step: StepRun) -> None:
         self.stop()
+        if step.name == _CONCLUSION and not step.failed:
+            return
         mark = ("✗ ", "red") if step.failed else ("= ", "dim") if step.cached else ("✓ ", "green")
         taken = ("   cached", "dim") if step.cached else f"{step.seconds:7.1f} s"
         rows, outcome = ("", "") if step.failed else (_counts(step), _outcome(step).replace("_", " "))

@@ -97,8 +97,8 @@ def _steps(light: StepConfig, analysis: StepConfig, tensorflow: StepConfig, **ow
     by_environment = {"light": light, "analysis": analysis, "tensorflow": tensorflow}
     steps = {name: by_environment[environment] for name, environment in ENVIRONMENT_OF.items()} | own
     steps = {name: replace(step, storage=name not in _WITHOUT_STORAGE) for name, step in steps.items()}
-    # Only what can be done again is retried: a verdict that was given is not asked for again.
-    return steps | {"conclude": replace(steps["conclude"], retries=0)} if "conclude" in steps else steps
+    # A verdict is not asked for again.
+    return steps | {"conclude": replace(steps["conclude"], retries=0)}
 
 
 _LAPTOP_LIGHT = StepConfig("100m", "2", "256Mi", "1Gi", scratch="4Gi", timeout=30 * _MINUTE)

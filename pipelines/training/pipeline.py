@@ -2,16 +2,17 @@
 
 ::
 
-    plan ─ ingest ─ split ─┬─ validate ──────────────────────────────┐
-                           ├─ train ─┬─ predict ───────┬─ evaluate ──┼─ judge ─┬─ passed:     push
-                           │         └─ smoke_test ────│─────────────┘         └─ not passed: push (records only)
-                           └─ predict (champion, reference)
+    plan ─ ingest ─ split ─┬─ validate ──────────────────────────────┐           ┌─ passed:     push ─ conclude
+                           ├─ train ─┬─ predict ───────┬─ evaluate ──┼─ judge ───┤
+                           │         └─ smoke_test ────│─────────────┘           └─ not passed: push ─ conclude
+                           └─ predict (champion, reference)                           (push records only)
 """
 
 from collections.abc import Mapping
 
 from kfp import dsl
 
+from components.conclude.component import conclude
 from components.evaluate.component import evaluate
 from components.ingest.component import ingest
 from components.judge.component import judge
@@ -60,6 +61,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
         override: str = "",
         deploy: str = "none",
         serving: str = "",
+        fail_on: str = "rejected,not_served" if profile else "",
         train_cpu: str = sized.cpu if sized else "",
         train_memory: str = sized.memory_limit if sized else "",
         train_accelerators: str = str(sized.accelerator.count) if sized and sized.accelerator else "",
@@ -81,6 +83,8 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
             override: A recorded reason to promote in spite of the verdict.
             deploy: tf-serving, to serve a version and check its answers before it becomes champion; or none.
             serving: The server, [namespace/]name of its Deployment and Service; empty: serving-TASK, in this namespace.
+            fail_on: Results of push that end the run as failed, separated by commas; of rejected, not_served, held,
+                superseded, already_champion, promoted. Empty: none.
             train_cpu: CPUs for train, such as 4 or 500m. Another value trains again.
             train_memory: Memory for train, such as 8Gi. Another value trains again.
             train_accelerators: Number of accelerators for train. Another value trains again.
@@ -196,8 +200,8 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
             )
         )
 
-        def pushed(name: str) -> dsl.PipelineTask:
-            return place(
+        def settle(name: str) -> None:
+            pushed = place(
                 push(
                     experiment=planned.outputs["experiment"],
                     judgement=planned.outputs["judgement"],
@@ -219,11 +223,22 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 ),
                 name,
             )
+            place(
+                conclude(
+                    result=pushed.outputs["result"],
+                    reason=pushed.outputs["reason"],
+                    fail_on=fail_on,
+                    registry=registry,
+                    pointer=planned.outputs["pointer"],
+                    judgement=planned.outputs["judgement"],
+                )
+            )
 
         with dsl.If(judged.outputs["outcome"] == "passed", name="passed"):
-            pushed("push: promote")
-        with dsl.Else(name="not passed"):
-            pushed("push: record")
+            settle("push: promote")
+        with dsl.Else(name="not passed") as otherwise:
+            settle("push: record")
+        otherwise.parent_task_group.display_name = "decision"
 
     return training
 
