@@ -9,6 +9,7 @@ import click
 from components._shared.errors import InputError
 from components._shared.image import ENVIRONMENT_OF, GPU_VARIANT, image_of
 from pipelines import images
+from pipelines.image_pins import pin
 
 _ENGINE = click.option(
     "--engine",
@@ -34,7 +35,11 @@ def image() -> None:
       saiki image build light --registry europe-docker.pkg.dev/PROJECT/saiki --push
       saiki image list
       saiki image name train
+      saiki image pin --cluster manifests/overlays/gke/settings.yaml
     """
+
+
+image.add_command(pin)
 
 
 @image.command(name="build")
