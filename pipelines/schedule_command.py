@@ -1,0 +1,350 @@
+"""`saiki schedule`: recurring runs as a file says them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components._shared.errors import InputError
+from pipelines.cluster_options import Cluster, cluster_options
+from pipelines.cluster_settings import ClusterSettings
+from pipelines.compiled import CompiledPipeline, compile_training
+from pipelines.cron import parse_cron
+from pipelines.kfp_connection import Connection
+from pipelines.recurring_runs import LastRun, RecurringRuns
+from pipelines.schedules import Kept, Schedule, Settled, Step, Wanted, iso, read_schedules, settle, steps_to
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+_PRUNE = click.option("--prune", is_flag=True, help="Also delete schedules of Saiki's that the file does not name.")
+_FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+_NAME = click.argument("name")
+
+_NOT_FOR_A_SCHEDULE = {
+    "as_of": "every run would look at the world as of the same moment, and judge nothing new: leave it out",
+    "override": "every run would promote, whatever its verdict: give it to a single run, by saiki submit",
+}
+
+_DONE = {
+    "create": "created",
+    "replace": "replaced",
+    "pause": "paused",
+    "resume": "resumed",
+    "tidy": "tidied up",
+    "delete": "deleted",
+    "unchanged": "unchanged",
+}
+
+
+@click.group(short_help="Run a pipeline again and again on a cluster.")
+def schedule() -> None:
+    """Keeps recurring runs on a cluster as a file of schedules says.
+
+    \b
+    Examples:
+      saiki schedule diff schedules.yaml --cluster manifests/overlays/gke/settings.yaml
+      saiki schedule apply schedules.yaml --cluster manifests/overlays/gke/settings.yaml
+      saiki schedule list --cluster manifests/overlays/gke/settings.yaml
+    """
+
+
+@schedule.command(short_help="Make the cluster's recurring runs those of a file.")
+@_FILE
+@_PRUNE
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@_JSON
+@cluster_options
+def apply(file: Path, prune: bool, dry_run: bool, as_json: bool, cluster: Cluster) -> None:
+    """Makes the recurring runs those of FILE; a second time changes nothing. Runs under way are left alone.
+
+    \b
+    Examples:
+      saiki schedule apply schedules.yaml
+      saiki schedule apply schedules.yaml --prune --dry-run
+    """
+    plan = _Plan(file, cluster)
+    steps = plan.steps(prune=prune)
+    for step in steps:
+        if not dry_run:
+            plan.take(step)
+        if not as_json:
+            _show(step, "would be " if dry_run else "")
+    if as_json:
+        _print_json({"schedules": [_step(step) for step in steps], "changed": _changes(steps), "applied": not dry_run})
+
+
+@schedule.command(short_help="Show what apply would change.")
+@_FILE
+@_PRUNE
+@_JSON
+@cluster_options
+def diff(file: Path, prune: bool, as_json: bool, cluster: Cluster) -> None:
+    """Shows what `apply` would change, field by field. Exit code 1 if there is anything, 0 if not.
+
+    \b
+    Example:
+      saiki schedule diff schedules.yaml
+    """
+    steps = _Plan(file, cluster).steps(prune=prune)
+    if as_json:
+        _print_json({"schedules": [_step(step) for step in steps], "changed": _changes(steps)})
+    else:
+        for step in steps:
+            _show(step, "would be ")
+    sys.exit(1 if _changes(steps) else 0)
+
+
+@schedule.command(name="list", short_help="Schedules on the cluster, their next and last runs.")
+@_JSON
+@cluster_options
+def list_schedules(as_json: bool, cluster: Cluster) -> None:
+    """Lists the schedules that `apply` has made, with their next and last runs.
+
+    \b
+    Example:
+      saiki schedule list --json
+    """
+    connection = cluster.connect()
+    recurring = RecurringRuns(connection)
+    now = datetime.now(UTC)
+    rows: list[dict[str, Any]] = []
+    for kept in recurring.kept():
+        last = recurring.last_run(kept.id)
+        following = _next(kept, last, cluster.settings, now)
+        rows.append(
+            {
+                "name": kept.settled.name,
+                "state": "paused" if kept.paused else "enabled",
+                "when": kept.settled.cron or f"every {timedelta(seconds=kept.settled.every)}",
+                "next": iso(following) if following else "",
+                "last_run": iso(last.created) if last else "",
+                "last_state": last.state if last else "",
+                "last_link": connection.link("runs", last.id) if last else "",
+                "pipeline_version": kept.settled.version,
+                "experiment": kept.settled.experiment,
+                "parameters": kept.settled.parameters,
+                "id": kept.id,
+                "link": connection.link("recurringrun", kept.id),
+            }
+        )
+    if as_json:
+        _print_json({"timezone": cluster.settings.cron_timezone, "schedules": rows})
+        return
+    if not rows:
+        click.echo("There are no schedules: saiki schedule apply FILE makes them.")
+    for row in rows:
+        click.secho(f"{row['name']}  {row['state']}", bold=True)
+        click.echo(f"  when      {row['when']} ({cluster.settings.cron_timezone})")
+        click.echo(f"  next      {row['next'] or 'never'}")
+        click.echo(f"  last      {row['last_run'] or 'none yet'}  {row['last_state'].lower()}".rstrip())
+        click.echo(f"  pipeline  version {row['pipeline_version']}, experiment {row['experiment']}")
+        click.echo(f"  link      {row['link']}")
+
+
+@schedule.command(short_help="Start no more runs until resume.")
+@_NAME
+@_JSON
+@cluster_options
+def pause(name: str, as_json: bool, cluster: Cluster) -> None:
+    """Pauses the schedule NAME. `apply` leaves it paused, unless the file says `paused: false`.
+
+    \b
+    Example:
+      saiki schedule pause flights-nightly
+    """
+    _change(name, cluster, as_json, "paused", lambda recurring, kept: recurring.set_paused(kept.id, True))
+
+
+@schedule.command(short_help="Start runs again.")
+@_NAME
+@_JSON
+@cluster_options
+def resume(name: str, as_json: bool, cluster: Cluster) -> None:
+    """Resumes the schedule NAME.
+
+    \b
+    Example:
+      saiki schedule resume flights-nightly
+    """
+    _change(name, cluster, as_json, "enabled", lambda recurring, kept: recurring.set_paused(kept.id, False))
+
+
+@schedule.command(short_help="Remove a schedule; its runs stay.")
+@_NAME
+@_JSON
+@cluster_options
+def delete(name: str, as_json: bool, cluster: Cluster) -> None:
+    """Deletes the schedule NAME from the cluster. Its runs stay, and one that is under way goes on.
+
+    \b
+    Example:
+      saiki schedule delete flights-nightly
+    """
+    _change(name, cluster, as_json, "deleted", lambda recurring, kept: recurring.remove(kept.id))
+
+
+class _Plan:
+    """A file of schedules, beside what the cluster has."""
+
+    def __init__(self, file: Path, cluster: Cluster) -> None:
+        given = read_schedules(file)
+        settings = cluster.settings
+        if given.timezone != settings.cron_timezone:
+            raise InputError(
+                f"The schedules are meant in {given.timezone}, but this cluster's scheduler counts in "
+                f"{settings.cron_timezone}, and KFP knows no other for a single schedule",
+                where=f"timezone in {file}",
+                fix=f"write the crons in {settings.cron_timezone}; or, where the scheduler was set up otherwise "
+                "(CRON_SCHEDULE_TIMEZONE), correct cron_timezone in the settings given as --cluster",
+            )
+        self._compiled: dict[str, CompiledPipeline] = {}
+        self._profiles = {each.name: each.profile for each in given.schedules}
+        self._settings = settings
+        self._wanted = [self._settle(each, given.timezone, str(file)) for each in given.schedules]
+        self._connection = cluster.connect()
+        self._recurring = RecurringRuns(self._connection)
+
+    def steps(self, *, prune: bool) -> list[Step]:
+        return steps_to(self._wanted, self._recurring.kept(), prune=prune)
+
+    def take(self, step: Step) -> None:
+        pipeline_id = version_id = ""
+        if step.wanted is not None:
+            pipeline_id, version_id = ensure_version(self._connection, self._compiled[self._profiles[step.name]])
+        self._recurring.take(step, pipeline_id=pipeline_id, version_id=version_id)
+
+    def _settle(self, each: Schedule, timezone: str, where: str) -> Wanted:
+        if each.profile not in self._compiled:
+            self._compiled[each.profile] = compile_training(self._settings, each.profile)
+        compiled = self._compiled[each.profile]
+        _check_parameters(each, compiled, f"parameters of {each.name} in {where}")
+        settled = settle(
+            each,
+            timezone=timezone,
+            version=compiled.digest,
+            experiment=compiled.name,
+            pipeline_root=self._settings.pipeline_root,
+            service_account=self._settings.service_account,
+        )
+        return Wanted(settled, each.paused)
+
+
+def ensure_version(connection: Connection, compiled: CompiledPipeline) -> tuple[str, str]:
+    """Stand-in."""
+    import tempfile
+
+    from pipelines.kfp_connection import equals
+
+    pipeline_id = connection.pipeline_id(compiled.name, "")
+    client, name = connection.client, compiled.digest[:16]
+    for found in connection.pages(
+        client.pipelines.pipeline_service_list_pipeline_versions,
+        "pipeline_versions",
+        pipeline_id=pipeline_id,
+        filter=equals("name", name),
+    ):
+        return pipeline_id, found.pipeline_version_id
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pipeline.yaml")
+        path.write_text(compiled.text)
+        made = client.pipeline_uploads.upload_pipeline_version(str(path), name=name, pipelineid=pipeline_id)
+    return pipeline_id, made.pipeline_version_id
+
+
+def _check_parameters(schedule: Schedule, compiled: CompiledPipeline, where: str) -> None:
+    for name, value in schedule.parameters.items():
+        if name in _NOT_FOR_A_SCHEDULE:
+            raise InputError(f"'{name}' is not for a schedule", where=where, fix=_NOT_FOR_A_SCHEDULE[name])
+        if name not in compiled.parameters:
+            near = difflib.get_close_matches(name, compiled.parameters, n=1)
+            raise InputError(
+                f"'{name}' is not a run parameter" + (f" (did you mean '{near[0]}'?)" if near else ""),
+                where=where,
+                fix=f"use one of: {', '.join(sorted(compiled.parameters))}",
+            )
+        wanted = compiled.parameters[name].type
+        fits = isinstance(value, (int, float) if wanted is float else wanted)
+        if not fits or (isinstance(value, bool) and wanted is not bool):
+            raise InputError(f"{value!r} is not a value for '{name}'", where=where, fix=f"give a {wanted.__name__}")
+    missing = [name for name, found in compiled.parameters.items() if found.required]
+    for name in sorted(set(missing) - set(schedule.parameters)):
+        raise InputError(f"'{name}' is not given", where=where, fix=f"add {name}: …")
+
+
+def _change(
+    name: str, cluster: Cluster, as_json: bool, state: str, change: Callable[[RecurringRuns, Kept], None]
+) -> None:
+    recurring = RecurringRuns(cluster.connect())
+    ours = recurring.kept()
+    mine = [kept for kept in ours if kept.settled.name == name]
+    if not mine:
+        names = sorted({kept.settled.name for kept in ours})
+        raise InputError(
+            f"There is no schedule '{name}'",
+            where="the cluster",
+            fix=f"use one of: {', '.join(names)}" if names else "saiki schedule apply FILE makes schedules",
+        )
+    for kept in mine:
+        change(recurring, kept)
+    if as_json:
+        _print_json({"name": name, "state": state, "ids": [kept.id for kept in mine]})
+    else:
+        click.echo(f"{name}: {state}")
+
+
+def _next(kept: Kept, last: LastRun | None, settings: ClusterSettings, now: datetime) -> datetime | None:
+    """When it runs next, as far as can be told from here."""
+    settled = kept.settled
+    start = datetime.fromisoformat(settled.start) if settled.start else now
+    if kept.paused:
+        return None
+    if settled.cron:
+        found = parse_cron(settled.cron).after(max(start, now), settings.cron_timezone)
+    else:
+        found = start if start > now else max(now, (last.created if last else kept.created) + _length(settled))
+    return None if found is None or (settled.end and iso(found) > settled.end) else found
+
+
+def _length(settled: Settled) -> timedelta:
+    return timedelta(seconds=settled.every)
+
+
+def _changes(steps: list[Step]) -> int:
+    return sum(step.action != "unchanged" for step in steps)
+
+
+def _show(step: Step, would: str) -> None:
+    colour = {"unchanged": None, "delete": "red"}.get(step.action, "green")
+    done = _DONE[step.action] if step.action == "unchanged" else would + _DONE[step.action]
+    click.secho(f"{step.name}: {done}", fg=colour)
+    width = max((len(change.field) for change in step.changes), default=0)
+    for change in step.changes:
+        before, after = (_plain(value) for value in (change.before, change.after))
+        click.echo(
+            f"  {change.field:<{width}}  {before} → {after}" if before else f"  {change.field:<{width}}  {after}"
+        )
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "action": step.action,
+        "paused": step.paused,
+        "changes": [{"field": each.field, "before": each.before, "after": each.after} for each in step.changes],
+    }
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
