@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components._shared.errors import InputError
-from components._shared.image import ENVIRONMENT_OF
+from components._shared.image import ENVIRONMENT_OF, image_of
 from pipelines.cluster_settings import ClusterSettings
 
 
@@ -78,6 +79,18 @@ def compile_training(
     pipeline = build(PROFILES[profile], settings, given)
     text = _text(pipeline, {"data_root": settings.data_root, "registry": settings.registry})
     return _compiled(text)
+
+
+def compile_component(name: str, settings: ClusterSettings, images: Mapping[str, str] | None = None) -> str:
+    """The YAML of one component, for pipelines of your own: `kfp.components.load_component_from_file` reads it.
+
+    Args:
+        images: Component → image in place of ours.
+    """
+    component = getattr(importlib.import_module(f"components.{name}.component"), name)
+    image = (images or {}).get(name, image_of(name, prefix=settings.images))
+    # An image belongs to the component's definition: kfp has no way to give it another one without a pipeline.
+    return _text(component, {}).replace(f"image: {image_of(name)}\n", f"image: {image}\n")
 
 
 def _text(pipeline: Any, defaults: Mapping[str, str]) -> str:
