@@ -17,9 +17,9 @@ from pipelines.cluster_options import Cluster, cluster_options
 from pipelines.cluster_settings import ClusterSettings
 from pipelines.compiled import CompiledPipeline, compile_training
 from pipelines.cron import parse_cron
-from pipelines.kfp_connection import Connection
 from pipelines.recurring_runs import LastRun, RecurringRuns
 from pipelines.schedules import Kept, Schedule, Settled, Step, Wanted, iso, read_schedules, settle, steps_to
+from pipelines.upload_command import ensure_uploaded
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 _PRUNE = click.option("--prune", is_flag=True, help="Also delete schedules of Saiki's that the file does not name.")
@@ -216,7 +216,8 @@ class _Plan:
     def take(self, step: Step) -> None:
         pipeline_id = version_id = ""
         if step.wanted is not None:
-            pipeline_id, version_id = ensure_version(self._connection, self._compiled[self._profiles[step.name]])
+            uploaded = ensure_uploaded(self._connection, self._compiled[self._profiles[step.name]])
+            pipeline_id, version_id = uploaded.pipeline_id, uploaded.version_id
         self._recurring.take(step, pipeline_id=pipeline_id, version_id=version_id)
 
     def _settle(self, each: Schedule, timezone: str, where: str) -> Wanted:
@@ -233,28 +234,6 @@ class _Plan:
             service_account=self._settings.service_account,
         )
         return Wanted(settled, each.paused)
-
-
-def ensure_version(connection: Connection, compiled: CompiledPipeline) -> tuple[str, str]:
-    """Stand-in."""
-    import tempfile
-
-    from pipelines.kfp_connection import equals
-
-    pipeline_id = connection.pipeline_id(compiled.name, "")
-    client, name = connection.client, compiled.digest[:16]
-    for found in connection.pages(
-        client.pipelines.pipeline_service_list_pipeline_versions,
-        "pipeline_versions",
-        pipeline_id=pipeline_id,
-        filter=equals("name", name),
-    ):
-        return pipeline_id, found.pipeline_version_id
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "pipeline.yaml")
-        path.write_text(compiled.text)
-        made = client.pipeline_uploads.upload_pipeline_version(str(path), name=name, pipelineid=pipeline_id)
-    return pipeline_id, made.pipeline_version_id
 
 
 def _check_parameters(schedule: Schedule, compiled: CompiledPipeline, where: str) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -30,7 +30,9 @@ from components._shared.windows import parse_moment, parse_span, zone
 from pipelines.cron import parse_cron
 
 _FIX = "correct the fields named above; docs/schedules.md describes every field"
-_DIGITS = 16
+_CONTENT_DIGITS = 16
+_VERSION_DIGITS = 12
+"""As `saiki upload` names versions."""
 _LONGEST = 255
 """Characters that KFP's database keeps of a description."""
 
@@ -167,12 +169,12 @@ class Settled:
 
     def digest(self) -> str:
         """Of all that makes another recurring run."""
-        return digest_of(self.fields() | {"parameters": self.parameters})[:_DIGITS]
+        return digest_of(self.fields() | {"parameters": self.parameters})[:_CONTENT_DIGITS]
 
     def fields(self) -> dict[str, Any]:
         """Name → value, as a person reads them; parameters each by itself."""
         return {
-            "pipeline version": self.version[:_DIGITS],
+            "pipeline version": self.version[:_VERSION_DIGITS],
             "cron": self.cron,
             "every": f"{self.every} s" if self.every else "",
             "start": self.start,
@@ -189,7 +191,7 @@ class Settled:
         """What KFP keeps with it: who made it, and what no other field of KFP's holds."""
         text = (
             f"Kept by `saiki schedule apply`: change {self.name} in schedules.yaml, not here. "
-            f"[saiki/v1 content={self.digest()} pipeline={self.version[:_DIGITS]} start={self.start or '-'}]"
+            f"[saiki/v1 content={self.digest()} pipeline={self.version[:_VERSION_DIGITS]} start={self.start or '-'}]"
         )
         assert len(text) <= _LONGEST
         return text
@@ -206,7 +208,7 @@ class Marker:
 
 _MARKER = re.compile(
     r"change ([a-z0-9-]+) in schedules\.yaml.*"
-    r"\[saiki/v1 content=([0-9a-f]{16}) pipeline=([0-9a-f]{16}) start=(\S+)\]$"
+    r"\[saiki/v1 content=([0-9a-f]{16}) pipeline=([0-9a-f]{12}) start=(\S+)\]$"
 )
 
 
@@ -341,7 +343,7 @@ def settle(
     return Settled(
         name=schedule.name,
         experiment=schedule.experiment or experiment,
-        version=version[:_DIGITS],
+        version=version[:_VERSION_DIGITS],
         cron=schedule.cron or "",
         every=seconds_of(schedule.interval) if schedule.interval else 0,
         start=_text(schedule.start, timezone),
@@ -355,10 +357,11 @@ def settle(
 
 
 def first_start(settled: Settled, now: datetime, *, again: bool) -> str:
-    """From when on KFP is to run it: empty, if from its creation on.
+    """The start that KFP is given, so that the first run is the one that the file means; empty: none.
 
-    KFP counts from a start that has passed: it would run at once, or with `catch_up` again for all times since. That
-    is wanted when a schedule with `catch_up` is new, and never when it takes the place of another.
+    KFP leaves out what is due at the very start, and of an interval the first run comes one interval after it. From a
+    start that has passed it counts all the same: it would run at once, or with `catch_up` for all times since. That is
+    wanted when a schedule with `catch_up` is new, and never when it takes the place of another.
 
     Args:
         again: It takes the place of another.
@@ -366,12 +369,12 @@ def first_start(settled: Settled, now: datetime, *, again: bool) -> str:
     if not settled.start:
         return ""
     start = datetime.fromisoformat(settled.start)
-    if start > now or (settled.catch_up and not again):
-        return settled.start
-    if not settled.every:
-        return ""
-    passed = (now - start).total_seconds() // settled.every + 1
-    return iso(datetime.fromtimestamp(start.timestamp() + passed * settled.every, UTC))
+    meant = start > now or (settled.catch_up and not again)
+    if settled.cron:
+        return iso(start - timedelta(seconds=1)) if meant else ""
+    every = timedelta(seconds=settled.every)
+    passed = 0 if meant else (now - start) // every + 1
+    return iso(start + (passed - 1) * every)
 
 
 def seconds_of(span: str) -> int:
