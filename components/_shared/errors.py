@@ -13,6 +13,7 @@
     │   ├── PreconditionError            compare-and-swap lost: somebody else was first
     │   └── CorruptError                 the bytes are not those that were promised
     ├── ModelError (RuntimeError)        a model does not load, or does not answer as it must: exit code 2
+    ├── ServingError (RuntimeError)      a model server cannot be reached, or cannot be told what to serve: exit code 2
     └── RegistryError (ValueError)       a registry that is not one, an unreadable pointer: exit code 2
 
 Each carries *what* is wrong, *where* (file, row, field, step) and what to *do* about it.
@@ -83,6 +84,10 @@ class CorruptError(StorageError):
 
 class ModelError(SaikiError, RuntimeError):
     """A model does not load, or does not answer as it must."""
+
+
+class ServingError(SaikiError, RuntimeError):
+    """A model server cannot be reached, cannot be told what to serve, or does not serve the champion."""
 
 
 class RegistryError(SaikiError, ValueError):

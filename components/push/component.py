@@ -57,13 +57,15 @@ def push(
 
     from components._shared.records import Baseline, ModelRef, Pointer
     from components._shared.windows import Windows
+    from components.push.deployment import server_of
     from components.push.executor import push as execute
 
+    seen = Pointer.from_json(pointer, where="pointer")
     pushed = execute(
         experiment=experiment,
         judgement=judgement,
         registry=registry,
-        pointer=Pointer.from_json(pointer, where="pointer"),
+        pointer=seen,
         baseline=Baseline(
             champion=ModelRef.from_json(champion, where="champion") if champion else None,
             reference=ModelRef.from_json(reference, where="reference") if reference else None,
@@ -77,6 +79,7 @@ def push(
         statistics=Path(statistics.path),
         samples=Path(samples.path),
         override=override,
+        server=server_of(deploy, serving, seen.task),
     )
     print(f"{pushed.result}: {pushed.reason}")
     return (pushed.result, pushed.version, pushed.reason)

@@ -7,11 +7,15 @@
     a rollback holds the champion ───────────────▶ held            (to be judged again after the release)
     the pointer moved since `plan` ──────────────▶ superseded      (to be judged again, against the new champion)
     the model is the champion's, byte for byte ──▶ already_champion
-    otherwise ── version ── pointer ─────────────▶ promoted
+    otherwise ── version ── served? ── pointer ──▶ promoted
+                               └─────────────────▶ not_served       (to be judged again, when the server is better)
+
+With a server, whatever the result, it serves the champion at the end.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,8 +29,10 @@ from components._shared.model_files import SAMPLES_JSON, verify_model
 from components._shared.model_info import ModelInfo
 from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer
 from components._shared.registry import Registry
-from components._shared.verdict import Verdict
+from components._shared.verdict import Check, Verdict, merge
 from components._shared.windows import Windows
+from components.push.deployment import deploy, follow_champion, samples_of, wait_for_others
+from components.push.server import Busy, Overtaken, Server
 
 Result = Literal["promoted", "rejected", "superseded", "held", "already_champion", "not_served"]
 
@@ -67,6 +73,11 @@ class _Candidate:
     samples: Path
     override: str
 
+    @property
+    def holder(self) -> str:
+        """By what name it deploys."""
+        return f"push {self.judgement[:12]}"
+
 
 def push(
     *,
@@ -83,6 +94,7 @@ def push(
     statistics: Path,
     samples: Path,
     override: str = "",
+    server: Server | None = None,
 ) -> Pushed:
     """Promotes a candidate if its verdict allows it, and records the attempt in any case.
 
@@ -100,10 +112,12 @@ def push(
         statistics: Statistics of *train*, for the drift of later runs.
         samples: File with `Samples`: what is asked of a server before it may serve this version.
         override: A reason to promote in spite of the verdict; it is recorded.
+        server: What serves the champion; None: it is promoted without being served.
 
     Raises:
         CorruptError: The model's files are not those that `model.json` describes.
         RegistryError: The registry is not one, or its pointer cannot be read.
+        ServingError: The server cannot be reached or changed, or does not serve the champion.
     """
     info = verify_model(model)
     checked = Facts.from_json(facts.read_bytes(), where=str(facts))
@@ -122,8 +136,14 @@ def push(
         override=override.strip(),
     )
     models = Registry(registry, pointer.task)
+    if server is not None:
+        # A server that is not there is said before anything is recorded.
+        server.told()
     models.open(create=True)
-    return _recorded_before(models, candidate) or _decide(models, candidate)
+    pushed = _recorded_before(models, candidate) or _decide(models, candidate, server)
+    if server is not None:
+        follow_champion(server, models, holder=candidate.holder)
+    return pushed
 
 
 def _recorded_before(models: Registry, candidate: _Candidate) -> Pushed | None:
@@ -143,7 +163,7 @@ def _replay(attempt: Attempt, champion: Champion | None) -> Pushed:
     return Pushed(result=attempt.result, version=attempt.version or _number(champion), reason=reason, replayed=True)
 
 
-def _decide(models: Registry, candidate: _Candidate) -> Pushed:
+def _decide(models: Registry, candidate: _Candidate, server: Server | None) -> Pushed:
     champion, generation = models.champion()
     passed = candidate.verdict.outcome == "passed"
     if not passed and not candidate.override:
@@ -156,23 +176,60 @@ def _decide(models: Registry, candidate: _Candidate) -> Pushed:
     if champion is not None and models.version_ref(champion.version).digest == candidate.info.digest:
         reason = f"the candidate is version {champion.version}, the champion, byte for byte"
         return _record(models, candidate, "already_champion", reason, champion.version)
-    why = candidate.verdict.summary if passed else f"{_OVERRIDDEN}{candidate.override}"
+    if server is not None:
+        server.check()
     version = models.add_version(
         candidate.model,
         _lineage(candidate),
         {"verdict.json": candidate.files["verdict.json"], SAMPLES_JSON: candidate.samples},
     )
+    return _serve_and_promote(models, candidate, server, version, generation)
+
+
+def _serve_and_promote(
+    models: Registry, candidate: _Candidate, server: Server | None, version: int, generation: str | None
+) -> Pushed:
+    checks: tuple[Check, ...] = ()
+    if server is not None:
+        try:
+            checks = _deploy(models, candidate, server, version, generation)
+        except Overtaken as cause:
+            reason = f"version {version} was being deployed, and then {cause}: run again"
+            return _record(models, candidate, "superseded", reason, version)
+    failed = next((check for check in checks if check.outcome != "passed"), None)
+    if server is not None and failed is not None:
+        try:
+            follow_champion(server, models, holder=candidate.holder)
+        finally:
+            pushed = _record(models, candidate, "not_served", failed.reason, version, checks=checks)
+        return pushed
+    passed = candidate.verdict.outcome == "passed"
+    why = candidate.verdict.summary if passed else f"{_OVERRIDDEN}{candidate.override}"
     with suppress(PreconditionError):
         models.promote(version, generation=generation, who=_WHO, why=why, judgement=candidate.judgement)
     promotion = models.promotion_of(candidate.judgement)
     if promotion is not None:
-        return _promoted(models, candidate, promotion)
+        return _promoted(models, candidate, promotion, checks)
     # Somebody moved the pointer at the same moment. The version stays, for the next try.
     return _superseded(models, candidate, models.champion()[0], version)
 
 
-def _promoted(models: Registry, candidate: _Candidate, promotion: History) -> Pushed:
-    return _record(models, candidate, "promoted", promotion.why, promotion.version, promotion.number)
+def _deploy(
+    models: Registry, candidate: _Candidate, server: Server, version: int, generation: str | None
+) -> tuple[Check, ...]:
+    """The checks; none if the pointer moved while another run was deploying."""
+    while models.champion()[1] == generation:
+        try:
+            return deploy(server, version, samples_of(models, version), holder=candidate.holder)
+        except Busy:
+            wait_for_others(server, candidate.holder)
+    return ()
+
+
+def _promoted(models: Registry, candidate: _Candidate, promotion: History, checks: tuple[Check, ...] = ()) -> Pushed:
+    return _record(
+        models, candidate, "promoted", promotion.why, promotion.version, move=promotion.number, checks=checks
+    )
 
 
 def _superseded(
@@ -190,13 +247,16 @@ def _record(
     result: Result,
     reason: str,
     version: int | None = None,
+    *,
     move: int | None = None,
+    checks: tuple[Check, ...] = (),
 ) -> Pushed:
+    verdict = _with_checks(candidate.verdict, checks)
     attempt = Attempt(
         experiment=candidate.experiment,
         judgement=candidate.judgement,
         task=candidate.pointer.task,
-        outcome=candidate.verdict.outcome,
+        outcome=verdict.outcome,
         result=result,
         reason=reason,
         version=version,
@@ -207,11 +267,26 @@ def _record(
         created=datetime.now(UTC),
         overridden=reason.removeprefix(_OVERRIDDEN) if reason.startswith(_OVERRIDDEN) else "",
     )
-    recorded = models.record_attempt(attempt, candidate.files, move=move)
+    with tempfile.TemporaryDirectory(prefix="saiki-push-") as scratch:
+        judged = Path(scratch) / "verdict.json"
+        judged.write_text(verdict.to_json(), encoding="utf-8")
+        recorded = models.record_attempt(attempt, {**candidate.files, "verdict.json": judged}, move=move)
     champion, _ = models.champion()
     if recorded is not attempt:
         return _replay(recorded, champion)
     return Pushed(result=result, version=version or _number(champion), reason=reason)
+
+
+def _with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:
+    """The verdict, with what was found when the version was served."""
+    failed = [check.reason for check in checks if check.outcome != "passed"]
+    return verdict.model_copy(
+        update={
+            "outcome": merge((verdict.outcome, *(check.outcome for check in checks))),
+            "checks": (*verdict.checks, *checks),
+            "summary": failed[0] if failed else verdict.summary,
+        }
+    )
 
 
 def _lineage(candidate: _Candidate) -> Lineage:
