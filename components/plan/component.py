@@ -17,6 +17,7 @@ def plan(
     parameters: dict,
     sample: float,
     budget: int,
+    images: dict,
 ) -> NamedTuple(
     "Plan",
     [
@@ -49,6 +50,7 @@ def plan(
         parameters: Trainer parameters in place of the task's of the same name.
         sample: Share of the rows, above 0 and up to 1.
         budget: Largest number of epochs; 0: the trainer's own.
+        images: Component → the image that it runs in, where that is not ours.
 
     Returns:
         experiment: Digest over sources, rows, windows, learning and the code that makes them a model.
@@ -79,4 +81,5 @@ def plan(
         parameters=parameters,
         sample=sample,
         budget=budget,
+        images=images,
     )

@@ -95,6 +95,7 @@ def plan(
     parameters: Mapping[str, Any],
     sample: float,
     budget: int,
+    images: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> Plan:
     """Decides what a run looks at.
@@ -109,6 +110,7 @@ def plan(
         parameters: Trainer parameters that replace the task's of the same name.
         sample: Share of the rows, for a quick cycle.
         budget: Largest number of epochs, for a quick cycle; 0: the trainer's own.
+        images: Component → the image that it runs in, where that is not ours: another one may give another result.
         now: The clock, for tests.
 
     Raises:
@@ -125,6 +127,7 @@ def plan(
         )
     storage.check_root(data_root)
     storage.check_root(registry)
+    others = images or {}
     uri = absolute(task_uri)
     task, schema = _load(uri)
     models = Registry(registry, task.name)
@@ -133,7 +136,7 @@ def plan(
         check_columns(task, schema)
         sections = _Sections(
             data=data_section(task, schema),
-            learning=_learning(task, trainer, parameters, budget),
+            learning=_learning(task, trainer, parameters, budget, others.get("train", "")),
             data_gates=resolve_gates(task.gates, task.problem).data,
             evaluation=evaluation_section(task),
         )
@@ -151,7 +154,7 @@ def plan(
             "windows": windows.content_digest(),
             "learning": sections.learning.content_digest(),
             "sample": float(sample),
-            "code": code_digest(*MAKE_ROWS_AND_MODEL),
+            "code": _code(MAKE_ROWS_AND_MODEL, others),
         }
     )
     judgement = digest_of(
@@ -160,7 +163,7 @@ def plan(
             "schema": schema.content_digest(),
             "data_gates": sections.data_gates.content_digest(),
             "gates": sections.evaluation.content_digest(),
-            "code": code_digest(*JUDGE),
+            "code": _code(JUDGE, others),
         }
     )
     baseline, pointer = _baseline(models, judgement, windows)
@@ -217,7 +220,13 @@ def _read(uri: str, what: str, fix: str) -> bytes:
         raise TaskError(f"There is no {what}", where=uri, fix=fix) from cause
 
 
-def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: int) -> LearningSection:
+def _code(components: tuple[str, ...], others: Mapping[str, str]) -> str:
+    """The digest of what the components do: of our code, and of the images in place of it."""
+    ours, others = code_digest(*components), {name: others[name] for name in components if name in others}
+    return digest_of({"ours": ours, "others": others}) if others else ours
+
+
+def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: int, image: str = "") -> LearningSection:
     target_of(trainer or task.trainer.name, _TRAINER_PARAMETER if trainer else "trainer.name in the task file")
     own = {} if trainer and trainer != task.trainer.name else task.trainer.parameters
     name = trainer or task.trainer.name
@@ -230,7 +239,8 @@ def _learning(task: Task, trainer: str, parameters: Mapping[str, Any], budget: i
             parameters=_whole_numbers({**own, **parameters}),
             seed=task.trainer.seed,
         ),
-        trainer_source=source_digest(name),
+        # A trainer that only the image of train holds is as new as that image.
+        trainer_source=source_digest(name) or (digest_of(image) if image else ""),
         budget=int(budget),
     )
 

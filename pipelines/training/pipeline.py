@@ -101,6 +101,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 parameters=parameters,
                 sample=sample,
                 budget=budget,
+                images=dict(images),
             )
         )
         ingested = place(

@@ -209,6 +209,23 @@ def test_an_edit_of_a_trainer_that_is_not_ours_is_another_experiment(
     assert differing(first, world.plan(trainer="own_trainer:train")) == {"experiment", "judgement", "learning"}
 
 
+def test_another_image_of_train_is_another_experiment_and_stands_for_the_source_of_its_trainer(world: World) -> None:
+    ours = world.plan(trainer="theirs.trainer:fit")
+    first, second = (world.plan(trainer="theirs.trainer:fit", images={"train": f"mine:{tag}"}) for tag in "12")
+
+    assert len({ours.experiment, first.experiment, second.experiment}) == 3
+    sources = [LearningSection.from_json(found.learning).trainer_source for found in (ours, first, second)]
+    assert sources[0] == ""
+    assert len(set(sources)) == 3
+
+
+def test_another_image_of_a_step_that_judges_judges_again_and_trains_not(world: World) -> None:
+    ours, theirs = world.plan(), world.plan(images={"evaluate": "mine:1"})
+
+    assert theirs.experiment == ours.experiment
+    assert theirs.judgement != ours.judgement
+
+
 def test_a_judged_experiment_replays_its_baseline(world: World) -> None:
     planned = world.plan()
     baseline = Baseline(
