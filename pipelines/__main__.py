@@ -20,6 +20,8 @@ _COMMANDS: dict[str, str] = {
     "compile": "pipelines.compile_command:compile_pipelines",
     "schedule": "pipelines.schedule_command:schedule",
     "upload": "pipelines.upload_command:upload",
+    "submit": "pipelines.submit_command:submit",
+    "watch": "pipelines.watch_command:watch",
     "models": "pipelines.registry_commands:models",
     "promote": "pipelines.registry_commands:promote",
     "rollback": "pipelines.registry_commands:rollback",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,16 @@ class Cluster:
 
     Attributes:
         settings: Of the cluster; `--endpoint` and `--namespace` have replaced what stands there.
+        typed: The options as they were given; no secret is among them.
     """
 
     settings: ClusterSettings
     access: Access
+    typed: tuple[str, ...] = ()
+
+    def command(self, *words: str) -> str:
+        """A command for the same cluster, as it would be typed."""
+        return shlex.join(["saiki", *words, *self.typed])
 
     def connect(self) -> Connection:
         """Reaches the API server; see `kfp_connection.connect`."""
@@ -71,6 +78,17 @@ _OPTIONS = (
     ),
 )
 
+_NAMES = (
+    "--cluster",
+    "--endpoint",
+    "--namespace",
+    "--token-file",
+    "--iap-client-id",
+    "--kube-context",
+    "--user",
+    "--ca-file",
+)
+
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options to a command, which gets them as one argument, `cluster: Cluster`."""
@@ -100,8 +118,20 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             kube_context=kube_context or "",
         )
         settings = settings.model_copy(update={name: value for name, value in given.items() if value})
-        return command(*args, cluster=Cluster(settings, access), **others)
+        return command(*args, cluster=Cluster(settings, access, _typed()), **others)
 
     for option in reversed(_OPTIONS):
         with_cluster = option(with_cluster)
     return with_cluster
+
+
+def _typed() -> tuple[str, ...]:
+    """The cluster's options on the command line; those from the environment are there the next time too."""
+    context = click.get_current_context()
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and parameter.opts[0] in _NAMES:
+            words += [parameter.opts[0], str(context.params[name])]
+    return tuple(words)

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from components._shared.errors import InputError, SaikiError
 from pipelines.kfp_access import Access, Credentials
@@ -26,7 +26,8 @@ ANSWER_WITHIN = (10, 60)
 _PAUSES = (0.5, 1.0, 2.0)
 _LONGEST_PAUSE = 30.0
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
-_NOT_DONE = (425, 429)
+_NOT_DONE = (0, 425, 429)
+"""Without an answer: only if nothing was sent."""
 
 
 class KfpError(SaikiError, ConnectionError):
@@ -132,6 +133,34 @@ class Connection:
             raise
         return str(made.experiment_id)
 
+    def workflow(self, run_id: str) -> dict[str, Any] | None:
+        """Argo's workflow behind a run, which only the older API shows; None if it does not."""
+        try:
+            answer = json.loads(self._get(f"/apis/v1beta1/runs/{quote(run_id, safe='')}"))
+            found = json.loads((answer.get("pipeline_runtime") or {}).get("workflow_manifest") or "null")
+        except KfpError as error:
+            if error.status in (404, 501):
+                return None
+            raise
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def log(self, run_id: str, pod: str) -> str:
+        """What a step has printed; empty if it is not to be had."""
+        path = f"/apis/v1alpha1/runs/{quote(run_id, safe='')}/nodes/{quote(pod, safe='')}/log"
+        try:
+            text = self._get(path)
+        except KfpError:
+            return ""
+        # An error comes with status 200, after what was read.
+        return text[: found.start()] if (found := re.search(r'\{"error_message":', text)) else text
+
+    def _get(self, path: str) -> str:
+        api = self.client._run_api.api_client
+        answer = api.call_api(path, "GET", _preload_content=False, _return_http_data_only=True)
+        return str(answer.data.decode("utf-8", "replace"))
+
 
 def connect(endpoint: str, *, namespace: str = "", access: Access | None = None, ui: str = "") -> Connection:
     """Reaches the server and asks how it is.
@@ -216,7 +245,7 @@ def _transport(configuration: Any, url: str, credentials: Credentials, user: str
                     if error.status == 401 and not renewed and credentials.renew():
                         renewed = True
                         continue
-                    repeatable = method in ("GET", "HEAD") or not error.unsure
+                    repeatable = method in ("GET", "HEAD") or (error.status in _NOT_DONE and not error.unsure)
                     if attempt == len(_PAUSES) or not (error.passing and repeatable):
                         raise
                     time.sleep(_pause(error, attempt))
@@ -249,8 +278,8 @@ def _pause(error: KfpError, attempt: int) -> float:
 
 
 def _check_is_json(answer: Any, url: str) -> None:
-    kind = answer.getheader("content-type") or ""
-    if "html" in kind:
+    headers = getattr(answer, "urllib3_response", answer).headers
+    if "html" in headers.get("content-type", ""):
         raise KfpError(
             "A web page answers where the API is expected: most likely one to log in",
             where=_without_password(url),
@@ -344,7 +373,8 @@ def _refused(cause: Any, address: str, credentials: Credentials) -> KfpError:
         where=_without_password(address),
         fix=fix,
         status=status,
-        unsure=status in (408, 500, 502, 503, 504),
+        # What the API itself calls an internal error it has not done.
+        unsure=status in (408, 502, 503, 504) or (status == 500 and not known),
         passing=status in _PASSING and "quota" not in what,
     )
     wait = str((cause.headers or {}).get("Retry-After", ""))

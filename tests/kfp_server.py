@@ -99,6 +99,7 @@ class KfpServer:
         requests: Method and path of each request that came, in order.
         faults: What goes wrong on the way; see `Fault`.
         token: What must be given as a bearer token, if anything: a proxy in front asks for it.
+        prefix: Of all its paths, if it stands behind a page or a proxy.
         users: In multi-user mode: who may use which namespaces.
         now: The server's clock.
     """
@@ -108,6 +109,7 @@ class KfpServer:
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self.token = ""
+        self.prefix = ""
         self.users: dict[str, set[str]] = {}
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.multi_user = multi_user
@@ -339,11 +341,11 @@ class KfpServer:
         shown = {"id": run_id, "name": run["display_name"]}
         return {"run": shown, "pipeline_runtime": {"workflow_manifest": self.workflows[run_id].manifest()}}
 
-    def read_log(self, request: Request, run_id: str, node_id: str) -> str:
-        self._own(request, self.runs, run_id, "Run")
-        log = self.workflows[run_id].logs.get(node_id)
+    def read_log(self, request: Request, run_id: str, pod: str) -> str:
+        # The status is sent before the log is looked for: an error is an answer with status 200.
+        log = self.workflows[run_id].logs.get(pod) if run_id in self.runs else None
         if log is None:
-            raise PlainRefusal(f'pods "{node_id}" not found', status=500)
+            return json.dumps({"error_message": f"Failed to read logs for run {run_id}", "error_details": pod})
         return log
 
     def list_runs(self, request: Request) -> Record:
@@ -824,7 +826,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.status:
             return self._answer(fault.status, fault.body.encode(), fault.content_type, fault.headers)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
-        status, answer = self._do(address.path, query, body)
+        path = address.path.removeprefix(self.twin.prefix) if address.path.startswith(self.twin.prefix) else "/"
+        status, answer = self._do(path, query, body)
         if fault and fault.cut == "after":
             return self._cut()
         plain = isinstance(answer, str)

@@ -70,7 +70,7 @@ class Workflow:
             self._node(executor, "Skipped", began, kind="Skipped", ended=began)
         else:
             self._node(executor, phase, began, kind="Pod", ended=ended, message=message)
-        self.logs[self._ids[self._full(executor)]] = log
+        self.logs[self._pod(executor)] = log
 
     def branch(self, path: str, phase: str, *, began: datetime) -> None:
         """A branch was taken or not."""
@@ -104,6 +104,11 @@ class Workflow:
             }
         )
 
+    def _pod(self, parts: list[str]) -> str:
+        """Argo's name for the pod of a node."""
+        node = self.nodes[self._ids[self._full(parts)]]
+        return f"{self.name}-{node['templateName']}-{node['id'].rsplit('-', 1)[1]}"
+
     def _full(self, parts: list[str]) -> str:
         return ".".join([self.name, *parts])
 
@@ -127,6 +132,7 @@ class Workflow:
             "name": full,
             "displayName": parts[-1] if parts else self.name,
             "type": kind,
+            "templateName": "system-container-impl" if parts[-1:] == ["executor"] else "".join(parts[-1:]),
             "phase": phase,
             "startedAt": present.get("startedAt") or stamp(began),
             "finishedAt": stamp(ended) if ended else None,
