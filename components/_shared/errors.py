@@ -21,6 +21,18 @@ Each carries *what* is wrong, *where* (file, row, field, step) and what to *do* 
 
 from __future__ import annotations
 
+import re
+
+_USER = re.compile(r"(?<=://)[^/\s@\"']+@")
+_SIGNATURE = re.compile(
+    r"(?i)\b((?:X-Goog-|X-Amz-)[A-Za-z-]+|Signature|sig|AWSAccessKeyId|GoogleAccessId|access_token|upload_id)=[^&\s\"']+"
+)
+
+
+def masked(text: str) -> str:
+    """A text in which URIs show neither user and password nor what signs them."""
+    return _SIGNATURE.sub(r"\1=***", _USER.sub("***@", text))
+
 
 class SaikiError(Exception):
     """Something that the user can act upon.
@@ -32,10 +44,11 @@ class SaikiError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.fix = fix
+        # Messages of libraries quote URIs.
+        super().__init__(masked(what))
+        self.what = masked(what)
+        self.where = masked(where)
+        self.fix = masked(fix)
 
     def __str__(self) -> str:
         lines = [self.what]

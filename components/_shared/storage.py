@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,10 +24,11 @@ from components._shared.errors import (
     PreconditionError,
     StorageError,
 )
-from components._shared.store import HIDDEN, ObjectInfo, Store, quote_path
+from components._shared.store import HIDDEN, ObjectInfo, Store, check_no_secret, quote_path
 
 __all__ = [
     "ObjectInfo",
+    "check_no_secret",
     "check_root",
     "create",
     "delete",
@@ -211,7 +213,7 @@ def local_path(uri: str) -> Path | None:
 
 
 def check_root(uri: str) -> None:
-    """Tries what Saiki needs below a root: create-only writes, compare-and-swap, reading, deleting.
+    """Tries what Saiki needs below a root: create-only writes, compare-and-swap, reading, listing, deleting.
 
     Raises:
         StorageError: Says what does not work there, and what to do.
@@ -227,30 +229,66 @@ def check_root(uri: str) -> None:
         raise type(cause)(f"Nothing can be written here: {cause.what}", where=uri, fix=fix) from cause
     try:
         _check_conditions(uri, probe, first)
+        next(list_objects(uri), None)
     finally:
         delete(probe)
+    if _scheme(uri) == "s3":
+        _check_races(uri, probe)
 
 
 def _check_conditions(uri: str, probe: str, first: str) -> None:
-    refused = 0
-    try:
-        create(probe, b"2")
-    except AlreadyExistsError:
-        refused += 1
-    try:
-        replace(probe, b"2", generation=first + "0")
-    except PreconditionError:
-        refused += 1
+    held = [
+        _refused(lambda: create(probe, b"2"), AlreadyExistsError),
+        _refused(lambda: replace(probe, b"2", generation=first + "0"), PreconditionError),
+    ]
     content, generation = read_versioned(probe)
-    if refused != 2 or content != b"1" or generation != first:
-        raise StorageError(
-            "This store ignores the conditions of conditional writes: two runs could overwrite each other's promotion",
-            where=uri,
-            fix="use one with create-only and compare-and-swap writes: GCS, AWS S3, a recent MinIO, or a folder",
-        )
+    if not all(held) or content != b"1" or generation != first:
+        raise _no_conditions(uri, "ignores the conditions of conditional writes")
     replace(probe, b"3", generation=generation)
     if read(probe) != b"3":
         raise NotFoundError("What was written here cannot be read back", where=probe)
+
+
+def _check_races(uri: str, probe: str) -> None:
+    """Some stores that speak S3 check a condition and then write, so that of two writers at once both win."""
+    absent, once = probe + "-absent", probe + "-race"
+    try:
+        if not _refused(lambda: replace(absent, b"1", generation='"0"'), PreconditionError):
+            raise _no_conditions(uri, "replaces objects that are not there")
+        with ThreadPoolExecutor(_RACERS) as pool:
+            lost = list(
+                pool.map(lambda n: _refused(lambda: create(once, b"%d" % n), AlreadyExistsError), range(_RACERS))
+            )
+            content, generation = read_versioned(once)
+            if lost.count(False) != 1 or content != b"%d" % lost.index(False):
+                raise _no_conditions(uri, f"let {lost.count(False)} of {_RACERS} writers create the same object")
+            swap = [lambda n=n: replace(once, b"swap %d" % n, generation=generation) for n in range(_RACERS)]
+            lost = list(pool.map(lambda call: _refused(call, PreconditionError), swap))
+            if lost.count(False) != 1:
+                raise _no_conditions(uri, f"let {lost.count(False)} of {_RACERS} writers replace the same object")
+    finally:
+        for each in (absent, once):
+            delete(each)
+
+
+_RACERS = 4
+
+
+def _refused(call: Callable[[], object], error: type[StorageError]) -> bool:
+    try:
+        call()
+    except error:
+        return True
+    return False
+
+
+def _no_conditions(uri: str, fault: str) -> StorageError:
+    return StorageError(
+        f"This store {fault}: two runs could overwrite each other's promotion, so nothing is promoted here",
+        where=uri,
+        fix="use one with create-only and compare-and-swap writes (docs/object-storage.md): GCS, AWS S3, a recent "
+        "MinIO or SeaweedFS, or a folder",
+    )
 
 
 def _scheme(uri: str) -> str:
@@ -273,6 +311,7 @@ def _store(uri: str) -> Store:
 
             return S3Store()
         case scheme:
+            check_no_secret(uri)
             raise StorageError(
                 f"Saiki cannot reach '{scheme}://'", where=uri, fix="use gs://, s3://, file:// or a plain path"
             )

@@ -20,6 +20,8 @@ from components._shared.errors import AlreadyExistsError, NotFoundError, Precond
 from components._shared.store import HIDDEN, ObjectInfo, Store, is_hidden, quote_path
 
 _PREFIX = "file://"
+_PIECE = 4 << 20
+"""Bytes that are copied at once: from a bucket, one request for each."""
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
 
@@ -94,7 +96,7 @@ class FileStore(Store):
     def create(self, uri: str, data: bytes | Path) -> str:
         """See `Store`."""
         path = _path(uri)
-        if path.exists():
+        if _is_there(path):
             raise _taken(path)
         with _temporary(path, data) as temporary:
             try:
@@ -111,7 +113,7 @@ class FileStore(Store):
     def replace(self, uri: str, data: bytes | Path, generation: str) -> str:
         """See `Store`."""
         path = _path(uri)
-        if not path.exists():
+        if not _is_there(path):
             raise _changed(path)
         with _temporary(path, data) as temporary, _lock(path.parent):
             found = self.stat(uri)
@@ -136,7 +138,7 @@ class FileStore(Store):
     def delete(self, uri: str, generation: str | None) -> None:
         """See `Store`."""
         path = _path(uri)
-        if not path.exists():
+        if not _is_there(path):
             return
         try:
             with _lock(path.parent):
@@ -172,6 +174,13 @@ def _path(uri: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as cause:
+        raise _translated(cause, path) from cause
+
+
 def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
@@ -199,11 +208,11 @@ def _temporary(path: Path, data: bytes | Path | BinaryIO) -> Iterator[str]:
         with Path(temporary).open("xb") as stream:
             if isinstance(data, Path):
                 with data.open("rb") as source:
-                    shutil.copyfileobj(source, stream, 1 << 20)
+                    shutil.copyfileobj(source, stream, _PIECE)
             elif isinstance(data, bytes):
                 stream.write(data)
             else:
-                shutil.copyfileobj(data, stream, 1 << 20)
+                shutil.copyfileobj(data, stream, _PIECE)
             stream.flush()
             now = time.time_ns()
             os.utime(stream.fileno(), ns=(now, now))
@@ -292,6 +301,12 @@ def _translated(cause: OSError, path: Path) -> StorageError:
             return StorageError("Permission denied", where=where, fix="let this user read and write there")
         case errno.EROFS:
             return StorageError("The file system is read-only", where=where, fix="choose a root that can be written")
+        case errno.ENAMETOOLONG:
+            return StorageError(
+                "The name is too long for this file system",
+                where=f"{where[:80]}…",
+                fix="give a shorter root, or the source a shorter name",
+            )
         case errno.EISDIR | errno.ENOTDIR | errno.EEXIST:
             return StorageError(
                 "There is a file where a folder is needed, or a folder where a file is needed",

@@ -3,6 +3,8 @@
 Credentials come from the environment (Application Default Credentials); with `STORAGE_EMULATOR_HOST` there are none.
 A broken connection leaves it open whether a write has happened. So every write carries a random word in the object's
 metadata: when a retry finds the condition broken and its own word there, it was the first try that had won.
+
+Large files go up in chunks of one resumable session: what broke goes on at the last chunk that arrived.
 """
 
 from __future__ import annotations
@@ -31,6 +33,13 @@ from components._shared.store import (
 _WRITE = "saiki-write"
 _PATIENCE = 90.0
 """Seconds that a call is retried for."""
+_TIMEOUT = (10.0, 60.0)
+"""Seconds to wait for a connection, and for the next bytes of an answer."""
+_CHUNK = 8 << 20
+"""Bytes of a file that are in memory at once, and that are sent again after a broken connection; smaller files go up in
+one request. A multiple of 256 KiB, as the protocol asks."""
+_SESSIONS = 3
+"""How often an upload is begun anew where its session is lost."""
 
 
 class GcsStore(Store):
@@ -53,7 +62,7 @@ class GcsStore(Store):
                     raise NotFoundError("There is no such object", where=uri)
                 pinned = blob.bucket.blob(blob.name, generation=blob.generation)
                 try:
-                    return pinned.download_as_bytes(retry=_retry(), raw_download=True), str(blob.generation)
+                    return pinned.download_as_bytes(raw_download=True, **_patience()), str(blob.generation)
                 except NotFound:
                     # It was replaced between the two calls.
                     continue
@@ -69,7 +78,7 @@ class GcsStore(Store):
             with _translated(uri):
                 return cast(
                     bytes,
-                    blob.download_as_bytes(start=start, end=stop - 1, retry=_retry(), raw_download=True, checksum=None),
+                    blob.download_as_bytes(start=start, end=stop - 1, raw_download=True, checksum=None, **_patience()),
                 )
 
         return io.BufferedReader(RangeReader(found.size, read_range), buffer_size=1 << 20)
@@ -105,7 +114,7 @@ class GcsStore(Store):
         blob.custom_time = datetime.now(UTC)
         with _translated(uri):
             try:
-                blob.patch(retry=_retry())
+                blob.patch(**_patience())
             except NotFound:
                 return False
         return True
@@ -122,7 +131,7 @@ class GcsStore(Store):
         blob = self._blob(uri)
         with _translated(uri):
             try:
-                blob.delete(if_generation_match=None if generation is None else int(generation), retry=_retry())
+                blob.delete(if_generation_match=None if generation is None else int(generation), **_patience())
             except NotFound:
                 return
             except PreconditionFailed as cause:
@@ -136,7 +145,7 @@ class GcsStore(Store):
         from google.api_core.exceptions import NotFound
 
         try:
-            blob.reload(retry=_retry())
+            blob.reload(**_patience())
         except NotFound:
             return False
         return True
@@ -144,7 +153,7 @@ class GcsStore(Store):
     def _list(self, prefix: str, hidden: bool = False) -> Iterator[ObjectInfo]:
         bucket, name = split_uri(prefix, folder=True)
         with _translated(prefix):
-            for blob in _client(prefix).list_blobs(bucket, prefix=name, retry=_retry()):
+            for blob in _client(prefix).list_blobs(bucket, prefix=name, **_patience()):
                 # A name that ends with "/" is a folder's placeholder, made by a browser of buckets.
                 if not blob.name.endswith("/") and is_hidden(blob.name) == hidden:
                     yield _info(f"gs://{bucket}/{blob.name}", blob)
@@ -152,36 +161,71 @@ class GcsStore(Store):
     def _write(self, uri: str, data: bytes | Path, generation: int) -> str | None:
         """The new generation, or None if the object is not at the given one (0: absent)."""
         from google.api_core.exceptions import NotFound, PreconditionFailed
+        from google.cloud.storage.exceptions import DataCorruption
 
         if isinstance(data, Path) and generation == 0 and self.stat(uri) is not None:
             # Said before a large file is sent for nothing; the condition below decides between two at the same time.
             return None
         mark = secrets.token_hex(16)
+        with _translated(uri):
+            for session in range(1, _SESSIONS + 1):
+                try:
+                    return self._upload(uri, data, generation, mark)
+                except PreconditionFailed:
+                    return self._own(uri, mark)
+                except NotFound as cause:
+                    if "upload_id=" not in str(cause):
+                        # The object is gone, unless it is the bucket that is missing.
+                        if generation and "bucket" not in str(cause).lower():
+                            return None
+                        raise
+                    lost: Exception = cause
+                except DataCorruption as cause:
+                    self._remove_own(uri, mark)
+                    lost = cause
+                except ValueError as cause:
+                    # The client library does not go on where a store has kept less of a chunk than it was sent.
+                    lost = cause
+                # The session may have been closed because it was complete, and only the answer was lost.
+                written = self._own(uri, mark)
+                if written is not None:
+                    return written
+                if session == _SESSIONS:
+                    raise lost
+        raise AssertionError("the last session returns or raises")
+
+    def _upload(self, uri: str, data: bytes | Path, generation: int, mark: str) -> str:
+        from google.api_core.exceptions import GoogleAPICallError, NotFound
+
         blob = self._blob(uri)
         blob.metadata = {_WRITE: mark}
-        with _translated(uri):
+        how = {"content_type": _TYPE, "if_generation_match": generation, "checksum": "crc32c", **_patience()}
+        if isinstance(data, Path):
+            blob.chunk_size = _CHUNK
             try:
-                if isinstance(data, Path):
-                    blob.upload_from_filename(
-                        str(data), content_type=_TYPE, if_generation_match=generation, retry=_retry(), checksum="crc32c"
-                    )
-                else:
-                    blob.upload_from_string(
-                        data, content_type=_TYPE, if_generation_match=generation, retry=_retry(), checksum="crc32c"
-                    )
-                return str(blob.generation)
-            except PreconditionFailed:
-                found = self._blob(uri)
-                if self._reload(found) and (found.metadata or {}).get(_WRITE) == mark:
-                    return str(found.generation)
-                return None
-            except NotFound as cause:
-                # The object is gone, unless it is the bucket that is missing.
-                if generation and "bucket" not in str(cause).lower():
-                    return None
+                blob.upload_from_filename(str(data), **how)
+            except GoogleAPICallError as cause:
+                if cause.code == _GONE:
+                    raise NotFound(str(cause)) from cause  # type: ignore[no-untyped-call]
                 raise
+        else:
+            blob.upload_from_string(data, **how)
+        return str(blob.generation)
+
+    def _own(self, uri: str, mark: str) -> str | None:
+        """The generation of the object if it is the one that was written with this word."""
+        found = self._blob(uri)
+        mine = self._reload(found) and (found.metadata or {}).get(_WRITE) == mark
+        return str(found.generation) if mine else None
+
+    def _remove_own(self, uri: str, mark: str) -> None:
+        """Removes what arrived with other bytes than were sent."""
+        written = self._own(uri, mark)
+        if written is not None:
+            self.delete(uri, written)
 
 
+_GONE = 410
 _TYPE = "application/octet-stream"
 
 
@@ -207,6 +251,10 @@ def _retry() -> Any:
     return DEFAULT_RETRY.with_timeout(_PATIENCE).with_delay(initial=0.2, maximum=10.0, multiplier=2.0)
 
 
+def _patience() -> dict[str, Any]:
+    return {"retry": _retry(), "timeout": _TIMEOUT}
+
+
 def _info(uri: str, blob: Any) -> ObjectInfo:
     modified = max(blob.updated, blob.custom_time or blob.updated)
     return ObjectInfo(uri=uri, size=blob.size or 0, generation=str(blob.generation), modified=modified)
@@ -220,6 +268,8 @@ def _changed(uri: str) -> PreconditionError:
 def _translated(uri: str) -> Iterator[None]:
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+    from urllib3.exceptions import HTTPError
 
     bucket = uri.removeprefix("gs://").split("/", 1)[0]
     try:
@@ -236,7 +286,8 @@ def _translated(uri: str) -> Iterator[None]:
         raise StorageError(
             f"Permission denied in bucket '{bucket}': {cause.message}",
             where=uri,
-            fix="grant this account the role roles/storage.objectUser on the bucket",
+            fix="grant this account the role roles/storage.objectUser on the bucket (gcloud storage buckets "
+            f"add-iam-policy-binding gs://{bucket} --role=roles/storage.objectUser --member=...)",
         ) from cause
     except (auth.DefaultCredentialsError, auth.RefreshError) as cause:
         raise StorageError(
@@ -244,10 +295,19 @@ def _translated(uri: str) -> Iterator[None]:
             where=uri,
             fix="run 'gcloud auth application-default login', or use a service account through Workload Identity",
         ) from cause
-    except (api.GoogleAPICallError, api.RetryError, auth.TransportError, OSError) as cause:
+    except (
+        api.GoogleAPICallError,
+        api.RetryError,
+        auth.TransportError,
+        DataCorruption,
+        InvalidResponse,
+        HTTPError,
+        OSError,
+        ValueError,
+    ) as cause:
         # Errors of connections are OSErrors.
         raise StorageError(
-            f"The transfer failed: {type(cause).__name__}: {str(cause)[:300]}",
+            f"The transfer with bucket '{bucket}' failed: {type(cause).__name__}: {str(cause)[:300]}",
             where=uri,
             fix="look at the network and https://status.cloud.google.com, then run again: nothing is lost",
         ) from cause

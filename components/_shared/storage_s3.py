@@ -2,6 +2,8 @@
 
 Credentials, region and `AWS_ENDPOINT_URL` come from the environment. Every write carries a random word in the object's
 metadata, so that a retried write recognises that its first try had won.
+
+Large files go up in parts: what broke is sent again part by part, and the condition holds when they become an object.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -31,6 +33,17 @@ _WRITE = "saiki-write"
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _CONFLICTS = ("412", "PreconditionFailed")
 _TRIES = 8
+_TIMEOUT = (10.0, 60.0)
+"""Seconds to wait for a connection, and for the next bytes of an answer."""
+_ATTEMPTS = 6
+"""How often the client library sends a request that breaks."""
+_READS = 5
+"""How often a body that breaks off is read again; the client library tries only again what has no answer yet."""
+_PART = 16 << 20
+"""Bytes of a file that are in memory at once, and that are sent again after a broken connection."""
+_IN_PARTS = 2 * _PART
+"""Files that are larger go up in parts."""
+_MOST_PARTS = 10_000
 
 
 class S3Store(Store):
@@ -47,9 +60,8 @@ class S3Store(Store):
 
     def read_versioned(self, uri: str) -> tuple[bytes, str]:
         """See `Store`."""
-        with _translated(uri), _absence(uri):
-            found = _client(uri).get_object(**_where(uri))
-            return found["Body"].read(), found["ETag"]
+        found = self._get(uri)
+        return found["Content"], found["ETag"]
 
     def open_read(self, uri: str) -> BinaryIO:
         """See `Store`."""
@@ -58,11 +70,8 @@ class S3Store(Store):
             raise NotFoundError("There is no such object", where=uri)
 
         def read_range(start: int, stop: int) -> bytes:
-            with _translated(uri), _absence(uri):
-                part = _client(uri).get_object(
-                    **_where(uri), Range=f"bytes={start}-{stop - 1}", IfMatch=found.generation
-                )
-                return cast(bytes, part["Body"].read())
+            part = self._get(uri, Range=f"bytes={start}-{stop - 1}", IfMatch=found.generation)
+            return cast(bytes, part["Content"])
 
         return io.BufferedReader(RangeReader(found.size, read_range), buffer_size=1 << 20)
 
@@ -114,6 +123,22 @@ class S3Store(Store):
         with _translated(uri):
             _client(uri).delete_object(**_where(uri))
 
+    def _get(self, uri: str, **how: str) -> dict[str, Any]:
+        """The answer, and the whole body as its `Content`."""
+        from botocore import exceptions as boto
+
+        broken = (boto.IncompleteReadError, boto.ResponseStreamingError, boto.ReadTimeoutError)
+        with _translated(uri), _absence(uri):
+            for turn in range(1, _READS + 1):
+                found = _client(uri).get_object(**_where(uri), **how)
+                try:
+                    return {**found, "Content": found["Body"].read()}
+                except broken:
+                    if turn == _READS:
+                        raise
+                    time.sleep(0.1 * 2**turn)
+        raise AssertionError("the last try returns or raises")
+
     def _head(self, uri: str) -> dict[str, Any] | None:
         from botocore.exceptions import ClientError
 
@@ -153,15 +178,41 @@ class S3Store(Store):
                         # Two conditional writes at the same moment: S3 asks both to try again.
                         time.sleep(0.05 * 2**pause)
                         continue
-                    if _code(cause) not in _CONFLICTS and not ("IfMatch" in condition and _code(cause) in _ABSENT):
+                    gone = "IfMatch" in condition and _code(cause) in _ABSENT
+                    if _code(cause) not in (*_CONFLICTS, "NoSuchUpload") and not gone:
                         raise
                     found = self._head(uri)
-                    return found["ETag"] if found is not None and found["Metadata"].get(_WRITE) == mark else None
+                    if found is not None and found["Metadata"].get(_WRITE) == mark:
+                        return cast(str, found["ETag"])
+                    if _code(cause) == "NoSuchUpload":
+                        raise
+                    return None
         raise AssertionError("the last try returns or raises")
 
     def _put(self, uri: str, data: bytes | Path, condition: dict[str, str], mark: str) -> str:
+        if isinstance(data, Path) and data.stat().st_size > _IN_PARTS:
+            return self._put_parts(uri, data, condition, mark)
         with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as body:
             written = _client(uri).put_object(**_where(uri), Body=body, Metadata={_WRITE: mark}, **condition)
+        return cast(str, written["ETag"])
+
+    def _put_parts(self, uri: str, path: Path, condition: dict[str, str], mark: str) -> str:
+        place = _where(uri)
+        client = _client(uri)
+        size = max(_PART, -(-path.stat().st_size // _MOST_PARTS))
+        upload = {**place, "UploadId": client.create_multipart_upload(**place, Metadata={_WRITE: mark})["UploadId"]}
+        parts: list[dict[str, Any]] = []
+        try:
+            with path.open("rb") as stream:
+                while piece := stream.read(size):
+                    sent = client.upload_part(**upload, PartNumber=len(parts) + 1, Body=piece)
+                    parts.append({"PartNumber": len(parts) + 1, "ETag": sent["ETag"]})
+            written = client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
+        except BaseException:
+            # Parts of what never becomes an object cost money. Where this fails, the bucket's life cycle ends them.
+            with suppress(Exception):
+                client.abort_multipart_upload(**upload)
+            raise
         return cast(str, written["ETag"])
 
 
@@ -176,11 +227,19 @@ def _client_of(process: int, endpoint: str) -> Any:
     from boto3.session import Session
     from botocore.config import Config
 
+    # botocore reads AWS_DEFAULT_REGION alone, where other clients read AWS_REGION; stores of one's own take any.
+    region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+    if not region and endpoint:
+        region = Session().region_name or "us-east-1"
     # Checksums that are not required are refused by some stores; what matters is named by its SHA-256 anyway.
-    return Session().client(
+    return Session(region_name=region).client(
         "s3",
         config=Config(
-            retries={"mode": "standard", "max_attempts": 6},
+            # A store of one's own has one host name, and none for each bucket.
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            connect_timeout=_TIMEOUT[0],
+            read_timeout=_TIMEOUT[1],
+            retries={"mode": "standard", "max_attempts": _ATTEMPTS},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
@@ -189,7 +248,8 @@ def _client_of(process: int, endpoint: str) -> Any:
 
 def _client(uri: str) -> Any:
     with _translated(uri):
-        return _client_of(os.getpid(), os.environ.get("AWS_ENDPOINT_URL", ""))
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+        return _client_of(os.getpid(), endpoint)
 
 
 def _code(cause: Any) -> str:
@@ -237,13 +297,16 @@ def _translated(uri: str) -> Iterator[None]:
                 ) from cause
             case "NotImplemented" | "501":
                 raise StorageError(
-                    "This store does not know conditional writes, so two runs could overwrite each other's promotion",
+                    "This store does not know conditional writes: two runs could overwrite each other's promotion, so "
+                    "nothing is promoted here",
                     where=uri,
-                    fix="use one with create-only and compare-and-swap writes: GCS, AWS S3, recent MinIO, or a folder",
+                    fix="use one with create-only and compare-and-swap writes (docs/object-storage.md)",
                 ) from cause
             case code:
                 raise StorageError(
-                    f"S3 did not do it ({code}): {str(cause)[:300]}", where=uri, fix="run again: nothing is lost"
+                    f"The store of bucket '{bucket}' did not do it ({code}): {str(cause)[:300]}",
+                    where=uri,
+                    fix="run again: nothing is lost",
                 ) from cause
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.TokenRetrievalError) as cause:
         raise StorageError(
@@ -253,7 +316,7 @@ def _translated(uri: str) -> Iterator[None]:
         ) from cause
     except (boto.BotoCoreError, OSError) as cause:
         raise StorageError(
-            f"S3 did not answer: {type(cause).__name__}: {str(cause)[:300]}",
+            f"The store of bucket '{bucket}' did not answer: {type(cause).__name__}: {str(cause)[:300]}",
             where=uri,
             fix="look at the network and AWS_ENDPOINT_URL, then run again: nothing is lost",
         ) from cause

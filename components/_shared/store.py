@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,16 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from components._shared.errors import StorageError
+from components._shared.errors import CorruptError, StorageError
 
 HIDDEN = ".saiki-"
 """Names that start so are temporary files, locks and probes: never listed."""
+
+LONGEST_KEY = 1024
+"""Bytes of an object's name in UTF-8, for Google Cloud Storage and S3 alike."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,220}[A-Za-z0-9]")
+_SIGNED = re.compile(r"[?&](?:X-Goog-|X-Amz-|Signature=|sig=|AWSAccessKeyId=|GoogleAccessId=|access_token=)", re.I)
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,9 @@ class RangeReader(io.RawIOBase):
         if stop <= self._at:
             return 0
         data = self._read_range(self._at, stop)
+        if len(data) != stop - self._at:
+            # Fewer would be taken for the end of the object.
+            raise CorruptError(f"The store sent {len(data):,} bytes of {stop - self._at:,}", fix="run again")
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -174,14 +184,42 @@ def split_uri(uri: str, *, folder: bool = False) -> tuple[str, str]:
         folder: The key may be empty or end with `/`.
 
     Raises:
-        StorageError: There is no bucket or no key, or the key leads through `..`.
+        StorageError: There is no bucket or no key, a name that no store takes, or the key leads through `..`.
     """
-    bucket, _, key = uri.split("://", 1)[1].partition("/")
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    check_no_secret(uri)
     names = (key.rstrip("/") if folder else key).split("/")
     if not bucket or any(name in (".", "..") for name in names) or (not folder and "" in names):
-        scheme = uri.split("://", 1)[0]
         raise StorageError(f"{uri!r} does not name an object", where=uri, fix=f"write {scheme}://bucket/folder/name")
+    if not _BUCKET.fullmatch(bucket):
+        raise StorageError(
+            f"{bucket!r} is not the name of a bucket", where=uri, fix=f"write {scheme}://bucket/folder/name"
+        )
+    if any(unicodedata.category(character) == "Cc" for character in key):
+        raise StorageError(f"{uri!r} holds a control character", where=repr(uri), fix="rename the object")
+    if len(key.encode("utf-8", "surrogatepass")) > LONGEST_KEY:
+        raise StorageError(
+            f"The object's name is too long: {len(key.encode('utf-8', 'surrogatepass')):,} bytes of {LONGEST_KEY:,}",
+            where=f"{uri[:80]}…",
+            fix="give a shorter root, or the source a shorter name",
+        )
     return bucket, key.lstrip("/")
+
+
+def check_no_secret(uri: str) -> None:
+    """Refuses a URI that carries a password or a signature: it would stand in manifests, logs and the user interface.
+
+    Raises:
+        StorageError: Says so, without the secret.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme != "file" and ("@" in rest.split("/", 1)[0] or _SIGNED.search(rest)):
+        raise StorageError(
+            "This URI carries a password or a signature, which would be written down wherever the URI is",
+            where=uri,
+            fix="give the plain URI; credentials come from the environment",
+        )
 
 
 def is_hidden(key: str) -> bool:
