@@ -36,6 +36,7 @@ _GB = 1_000_000_000
 _DISK_NEEDED = {"light": 4, "analysis": 12, "tensorflow": 9, "tensorflow-gpu": 25}
 """Gigabytes while it is built: the packages lie in uv's cache, in the builder's layer and in the image's."""
 
+_ENOUGH = 16_384
 _LABEL = "org.opencontainers.image"
 
 
@@ -228,9 +229,9 @@ class Engine:
         if self.name == "docker":
             return ["--build-arg", f"SOURCE_DATE_EPOCH={epoch}", *(["--network", network] if network else [])]
         # Both take limits from their configuration, also where those of this process are lower and cannot be raised.
-        limits = [f"--ulimit={name}={hard}:{hard}" for name, hard in hard_limits().items()]
+        ulimits = [f"--ulimit={name}={limit}:{limit}" for name, limit in limits().items()]
         # The host's network works with and without root, and whether or not a network for containers is set up.
-        return ["--timestamp", epoch, "--layers", *limits, "--network", network or "host"]
+        return ["--timestamp", epoch, "--layers", *ulimits, "--network", network or "host"]
 
     def _failed(self, image: Image, log: Path) -> ImageError:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -370,11 +371,11 @@ def make_base(engine: Engine, name: str = BASE_IMAGE) -> None:
         engine.load_base(archive, name)
 
 
-def hard_limits() -> dict[str, int]:
-    """How many files and processes one may have here, at most."""
+def limits() -> dict[str, int]:
+    """How many files and processes a container may have: what a step needs, or what this process may pass on."""
     kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-    limits = {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
-    return {name: hard for name, hard in limits.items() if hard != resource.RLIM_INFINITY}
+    found = {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
+    return {name: _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH) for name, hard in found.items()}
 
 
 def _labels(base: str) -> dict[str, str]:

@@ -574,6 +574,14 @@ def lock() -> None:
         "analysis": universal,
         "analysis-glibc236": ("--python-version", "3.11"),
         "tensorflow": universal,
+        "tensorflow-gpu": (
+            "--python-platform",
+            "x86_64-manylinux_2_40",
+            "--python-version",
+            "3.13",
+            "-c",
+            "tensorflow.txt",
+        ),
         "kfp-runtime": (*universal, "--no-deps"),
         # What shares an environment with another lock agrees with it.
         "dev": (*universal, "-c", "cli.txt"),

@@ -1,26 +1,46 @@
 #!/bin/sh
-# Installs locks into the virtual environment /opt/saiki/venv of an image; run by the Dockerfile in its builder stages.
+# Installs a lock into the virtual environment /opt/saiki/venv of an image; run by the Dockerfile, whose builder is
+# mounted as /build.
 #
-#     install-in-image.sh LOCK...
+#     install-in-image.sh LOCK            everything; what was compiled comes from the builder
+#     install-in-image.sh LOCK PACKAGE    in the builder: compiles one package into /opt/compiled
 #
-# What runs needs neither headers nor the packages' own tests: without them TensorFlow's image is a third smaller.
-# Bytecode is compiled now, since a step's root file system is read-only: compiled at every start instead, imports take
-# several times as long. Its validity does not hang on the sources' times, which builders change.
+# What runs needs neither headers nor the packages' own tests. Bytecode is compiled now, since a step's root file system
+# is read-only: compiled at every start instead, imports take several times as long. Its validity does not hang on the
+# sources' times, which builders change.
 set -eu
 [ ! -f /run/secrets/installer ] || . /run/secrets/installer
+export UV_CACHE_DIR=/cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+cd "$(dirname "$0")"
+lock=$1
+compiled=${2:-}
 
-set -- "$@" kfp-runtime.txt
-for lock; do
-    set -- "$@" "/locks/$lock"
-    shift
-done
-uv venv --quiet --no-project --python /usr/bin/python3 /opt/saiki/venv
-uv pip sync --quiet --require-hashes --build-constraints /locks/build.txt --python /opt/saiki/venv/bin/python "$@"
+# A package's lines of the lock, or all others.
+of_package='/^[^ #]/ { mine = (index($0, name "==") == 1) } mine == wanted'
 
-packages=$(echo /opt/saiki/venv/lib/python3.*/site-packages)
+if [ -n "$compiled" ]; then
+    awk -v name="$compiled" -v wanted=1 "$of_package" "$lock" > /tmp/lock.txt
+    /build/uv/bin/uv pip install --quiet --no-cache --no-deps --require-hashes --build-constraints build.txt \
+        --python /usr/bin/python3 --target /opt/compiled -r /tmp/lock.txt
+    echo "$compiled" > /opt/compiled.name
+    exit
+fi
+
+venv=/opt/saiki/venv
+/build/uv/bin/uv venv --quiet --no-project --python /usr/bin/python3 "$venv"
+packages=$(echo "$venv"/lib/python3.*/site-packages)
+name=$(cat /build/compiled.name 2> /dev/null || true)
+awk -v name="${name:-none}" -v wanted=0 "$of_package" "$lock" > /tmp/lock.txt
+/build/uv/bin/uv pip sync --quiet --require-hashes --only-binary :all: --python "$venv/bin/python" \
+    /tmp/lock.txt kfp-runtime.txt
+[ -z "$name" ] || cp -r /build/compiled/. "$packages"
+rm /tmp/lock.txt
+
 find "$packages" -type d -name tests -prune -exec rm -rf {} +
 rm -rf "$packages"/tensorflow/include "$packages"/pyarrow/include "$packages"/clang
-# Which machine and which hour it was installed in; no program reads it.
-find "$packages" \( -name direct_url.json -o -name uv_cache.json -o -name INSTALLER -o -name REQUESTED \) -delete
-PYTHONHASHSEED=0 python3 -m compileall -q -q -j 0 --invalidation-mode unchecked-hash "$packages" || true
-chmod -R u=rwX,go=rX /opt/saiki/venv
+# From where it was installed, and when; no program reads it.
+find "$packages" -path '*.dist-info/*' \
+    \( -name direct_url.json -o -name uv_cache.json -o -name INSTALLER -o -name REQUESTED \) -delete
+# A template that is no Python does not matter.
+PYTHONHASHSEED=0 "$venv/bin/python" -m compileall -q -q -j 0 --invalidation-mode unchecked-hash "$packages" || true
+chmod -R u=rwX,go=rX "$venv"
