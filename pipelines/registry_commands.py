@@ -19,6 +19,7 @@ import click
 from components._shared import storage
 from components._shared.errors import InputError, NotFoundError
 from components._shared.garbage import Garbage, find_garbage, remove_garbage
+from components._shared.known_registries import known_registries
 from components._shared.records import Attempt, Champion
 from components._shared.registry import Registry, open_root, tasks_in
 from components._shared.windows import parse_span
@@ -190,29 +191,34 @@ def report(registry: str, task_name: str, version: int | None, judgement: str, o
     "--registry",
     "registries",
     multiple=True,
-    default=[".saiki/registry"],
-    show_default=True,
-    help="Every registry whose models were made from this data root (repeatable).",
+    help="A registry whose models were made from this data root, besides those that it knows (repeatable).  "
+    "[default: .saiki/registry, where it knows none]",
 )
 @click.option("--grace", default="7d", show_default=True, help="Keep what is younger: longer than the longest run.")
 @click.option("--delete", is_flag=True, help="Remove it; without this, only say what would be removed.")
 @_JSON
 def gc(data_root: str, registries: tuple[str, ...], grace: str, delete: bool, as_json: bool) -> None:
-    """Removes rows that no version, no recorded attempt and no recent run needs.
+    """Removes rows that no version, no recorded attempt and no recent run needs, and what killed runs left.
+
+    The data root knows the registries that it was used with: all of them are looked into.
 
     \b
     Examples:
       saiki gc
-      saiki gc --data-root gs://bucket/data --registry gs://bucket/registry --grace 14d --delete
+      saiki gc --data-root gs://bucket/data --grace 14d --delete
     """
     older_than = _older_than(grace)
-    garbage = find_garbage(data_root, registries, older_than=older_than)
+    named = registries or (() if known_registries(data_root) else (".saiki/registry",))
+    # As the runs name it.
+    named = tuple(root if "://" in root else str(Path(root).expanduser().resolve()) for root in named)
+    garbage = find_garbage(data_root, named, older_than=older_than - storage.REFRESH_AFTER)
     removed = remove_garbage(data_root, garbage) if delete else 0
     if as_json:
         _print_json({**_counts(garbage), "removed": removed, "deleted": delete})
         return
     click.echo(
-        f"{len(garbage.shards)} shards, {len(garbage.manifests)} manifests and {len(garbage.strays)} temporary files "
+        f"{len(garbage.shards)} shards, {len(garbage.manifests)} manifests, {len(garbage.checkpoints)} files of "
+        f"checkpoints, {len(garbage.versions)} of unfinished versions and {len(garbage.strays)} temporary files "
         f"({garbage.bytes / 1e6:,.1f} MB) are older than {grace} and needed by nothing; "
         f"{garbage.kept_shards} shards stay."
     )
@@ -272,6 +278,9 @@ def _counts(garbage: Garbage) -> dict[str, Any]:
         "shards": [info.uri for info in garbage.shards],
         "manifests": [info.uri for info in garbage.manifests],
         "temporary_files": [info.uri for info in garbage.strays],
+        "checkpoints": [info.uri for info in garbage.checkpoints],
+        "unfinished_versions": [info.uri for info in garbage.versions],
+        "registries": list(garbage.registries),
         "bytes": garbage.bytes,
         "kept_shards": garbage.kept_shards,
         "kept_manifests": garbage.kept_manifests,

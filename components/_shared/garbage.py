@@ -3,6 +3,9 @@
 What is kept: every dataset that a version or a recorded attempt was made of, what those were made of in turn, every
 dataset whose manifest is younger than the grace period, and every shard younger than it. A run that finds an old shard
 or manifest marks it as new (`storage.ensure`). So the grace period must be longer than the longest run.
+
+All registries that the data root knows are looked into, whether they are named or not. What killed writers left goes
+too: temporary files, checkpoints of trainings that nobody went on with, versions that never became whole.
 """
 
 from __future__ import annotations
@@ -14,14 +17,17 @@ from datetime import datetime
 
 from components._shared import storage
 from components._shared.cache_epoch import count_up
-from components._shared.errors import CorruptError, InputError, PreconditionError
+from components._shared.errors import CorruptError, InputError, PreconditionError, RegistryError
+from components._shared.known_registries import known_registries
 from components._shared.manifest import Manifest, Shard
-from components._shared.registry import Registry, in_parallel, open_root, tasks_in
+from components._shared.registry import SAVED_MODEL, Registry, in_parallel, open_root, tasks_in
 from components._shared.storage import ObjectInfo
 
 _SHARD = re.compile(r".*/shards/[0-9a-f]{64}\.parquet")
 _MANIFEST = re.compile(r".*/manifests/[0-9a-f]{64}\.json")
 _LOCK = ".saiki-lock"
+_CHECKPOINTS = "checkpoints"
+_CLAIM = "lineage.json"
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,9 @@ class Garbage:
 
     Attributes:
         strays: Temporary files of writers that were killed.
+        checkpoints: Files of trainings that were killed and not gone on with.
+        versions: Files of versions that never became whole, the claim of each number before the rest.
+        registries: All that were looked into.
         kept_shards, kept_manifests: How many stay.
         elsewhere: Datasets of recorded attempts whose manifest is not under this data root.
     """
@@ -37,6 +46,9 @@ class Garbage:
     shards: tuple[ObjectInfo, ...]
     manifests: tuple[ObjectInfo, ...]
     strays: tuple[ObjectInfo, ...]
+    checkpoints: tuple[ObjectInfo, ...]
+    versions: tuple[ObjectInfo, ...]
+    registries: tuple[str, ...]
     kept_shards: int
     kept_manifests: int
     elsewhere: int
@@ -44,7 +56,7 @@ class Garbage:
     @property
     def objects(self) -> tuple[ObjectInfo, ...]:
         """All of it, manifests before the shards that they name."""
-        return (*self.manifests, *self.shards, *self.strays)
+        return (*self.manifests, *self.shards, *self.strays, *self.checkpoints, *self.versions)
 
     @property
     def bytes(self) -> int:
@@ -56,14 +68,15 @@ def find_garbage(data_root: str, registries: Sequence[str], *, older_than: datet
     """Looks for garbage and removes nothing.
 
     Args:
-        registries: Roots of all registries whose models were made from this data root.
+        registries: Roots of registries whose models were made from this data root, besides those that it knows.
         older_than: What was written or used since then is kept: now less the grace period.
 
     Raises:
-        RegistryError: A registry is not one, or a record in it cannot be read.
+        RegistryError: There is no registry at all, one is not there, or a record in it cannot be read.
         CorruptError: A manifest cannot be read, so nobody knows what it needs.
     """
-    needed = _recorded(registries)
+    roots = _all_registries(data_root, registries)
+    needed = _recorded(roots)
     stored = [info for info in storage.list_objects(storage.join(data_root, "manifests")) if _MANIFEST.match(info.uri)]
     manifests = dict(zip(stored, in_parallel(_read, [info.uri for info in stored]), strict=True))
     kept = _reachable(manifests, needed, older_than)
@@ -73,7 +86,10 @@ def find_garbage(data_root: str, registries: Sequence[str], *, older_than: datet
     return Garbage(
         shards=tuple(dead),
         manifests=tuple(info for info in stored if info not in kept),
-        strays=tuple(_strays([data_root, *registries], older_than)),
+        strays=tuple(_strays([data_root, *roots], older_than)),
+        checkpoints=tuple(_left(storage.join(data_root, _CHECKPOINTS), older_than)),
+        versions=tuple(_begun_versions(roots, older_than)),
+        registries=roots,
         kept_shards=len(there) - len(dead),
         kept_manifests=len(kept),
         elsewhere=len(needed - {manifest.digest for manifest in manifests.values()}),
@@ -92,14 +108,38 @@ def remove_garbage(data_root: str, garbage: Garbage) -> int:
         return 0
     if garbage.shards or garbage.manifests:
         count_up(data_root)
-    return sum(sum(in_parallel(_remove, part)) for part in (garbage.manifests, garbage.shards, garbage.strays))
+    parts = (garbage.manifests, garbage.shards, garbage.strays, garbage.checkpoints)
+    return sum(sum(in_parallel(_remove, part)) for part in parts) + _remove_versions(garbage.versions)
+
+
+def _all_registries(data_root: str, named: Iterable[str]) -> tuple[str, ...]:
+    known = known_registries(data_root)
+    roots = tuple(sorted({root.rstrip("/") for root in named} | known.keys()))
+    if not roots:
+        raise RegistryError(
+            "Nobody knows which registries hold models of this data root, so everything would look like garbage",
+            where=data_root,
+            fix="correct --data-root, or name every registry with --registry",
+        )
+    for root in roots:
+        try:
+            open_root(root, create=False)
+        except RegistryError as cause:
+            if root not in known:
+                raise
+            raise RegistryError(
+                f"Models of this data root are kept in a registry that is not there: {cause.what}",
+                where=root,
+                fix=f"bring it back; or, if it was moved or given up for good, delete {known[root]}, give the new "
+                "place with --registry, and run this again",
+            ) from cause
+    return roots
 
 
 def _recorded(registries: Iterable[str]) -> set[str]:
     """Digests of the datasets that versions and attempts were made of."""
     digests: set[str] = set()
     for root in registries:
-        open_root(root, create=False)
         for task in tasks_in(root):
             registry = Registry(root, task)
             made_from = [attempt.made_from for attempt in registry.tries().values()]
@@ -126,6 +166,44 @@ def _reachable(manifests: dict[ObjectInfo, Manifest], needed: set[str], older_th
 def _shards(manifest: Manifest) -> Iterator[Shard]:
     yield from manifest.shards
     yield from manifest.set_aside
+
+
+def _left(folder: str, older_than: datetime) -> Iterator[ObjectInfo]:
+    """The objects of every folder below in which nothing was written since."""
+    for group in _by_folder(storage.list_objects(folder), folder).values():
+        if all(info.modified < older_than for info in group):
+            yield from group
+
+
+def _by_folder(found: Iterable[ObjectInfo], above: str) -> dict[str, list[ObjectInfo]]:
+    groups: dict[str, list[ObjectInfo]] = {}
+    for info in found:
+        groups.setdefault(info.uri.removeprefix(above.rstrip("/") + "/").split("/")[0], []).append(info)
+    return groups
+
+
+def _begun_versions(roots: Iterable[str], older_than: datetime) -> Iterator[ObjectInfo]:
+    for root in roots:
+        for task in tasks_in(root):
+            folder = storage.join(root, task, "versions")
+            for number, group in _by_folder(storage.list_objects(folder), folder).items():
+                whole = storage.join(folder, number, SAVED_MODEL)
+                if all(info.uri != whole and info.modified < older_than for info in group):
+                    yield from sorted(group, key=lambda info: not info.uri.endswith(f"/{_CLAIM}"))
+
+
+def _remove_versions(files: Iterable[ObjectInfo]) -> int:
+    """Removes the claim first: a writer that goes on with the version at this moment keeps it, and all the rest."""
+    removed = 0
+    claimed: set[str] = set()
+    for info in files:
+        folder, _, name = info.uri.partition("/versions/")
+        version = f"{folder}/{name.split('/')[0]}"
+        gone = version not in claimed and _remove(info)
+        removed += gone
+        if not gone and name.endswith(f"/{_CLAIM}"):
+            claimed.add(version)
+    return removed
 
 
 def _strays(roots: Iterable[str], older_than: datetime) -> Iterator[ObjectInfo]:

@@ -155,3 +155,10 @@ class CacheEpoch(Contract):
     format: Literal["saiki/cache-epoch/v1"] = "saiki/cache-epoch/v1"
     epoch: int
     root: str
+
+
+class KnownRegistry(Contract):
+    """`<data root>/registries/<digest>.json`: a registry whose models are made from this data root."""
+
+    format: Literal["saiki/known-registry/v1"] = "saiki/known-registry/v1"
+    registry: str

@@ -400,7 +400,8 @@ class Registry:
         """The number of a version: the one that this model claimed before, or the next free one."""
         numbers = self._numbers("versions")
         for number, found in zip(numbers, in_parallel(self._lineage, numbers), strict=True):
-            if _same_model(found, lineage):
+            # One that was begun long ago may be taken by garbage collection at this moment, claim first.
+            if _same_model(found, lineage) and storage.touch(self._uri("versions", str(number), "lineage.json")):
                 return number
         number = max(numbers, default=0) + 1
         while True:

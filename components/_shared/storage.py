@@ -27,6 +27,7 @@ from components._shared.errors import (
 from components._shared.store import HIDDEN, ObjectInfo, Store, check_no_secret, quote_path
 
 __all__ = [
+    "REFRESH_AFTER",
     "ObjectInfo",
     "check_no_secret",
     "check_root",
@@ -45,10 +46,12 @@ __all__ = [
     "read_versioned",
     "replace",
     "stat",
+    "touch",
 ]
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
-_REFRESH_AFTER = timedelta(hours=12)
+REFRESH_AFTER = timedelta(hours=12)
+"""An object that is found again is marked as used once its mark is older: garbage collection adds this to its grace."""
 
 
 def join(uri: str, *parts: str | int) -> str:
@@ -168,10 +171,15 @@ def ensure(uri: str, data: bytes | Path) -> None:
     if found.size != size:
         with suppress(PreconditionError):
             store.replace(uri, data, found.generation)
-    elif datetime.now(UTC) - found.modified > _REFRESH_AFTER and not store.refresh(uri):
+    elif datetime.now(UTC) - found.modified > REFRESH_AFTER and not store.refresh(uri):
         # Garbage collection took it at this moment.
         with suppress(AlreadyExistsError):
             store.create(uri, data)
+
+
+def touch(uri: str) -> bool:
+    """Marks an object as used now, so that garbage collection spares it; False: there is no such object."""
+    return _store(uri).refresh(uri)
 
 
 def replace(uri: str, data: bytes, *, generation: str | None) -> str:

@@ -15,6 +15,7 @@ from components._shared.contract import digest_of
 from components._shared.errors import DataError, InputError, NotFoundError, TaskError, TrainerError
 from components._shared.gates import DataGates, resolve_gates
 from components._shared.image import code_digest
+from components._shared.known_registries import remember_registry
 from components._shared.records import Baseline, Champion, ModelRef, Pointer
 from components._shared.registry import Registry
 from components._shared.task import (
@@ -132,6 +133,7 @@ def plan(
     task, schema = _load(uri)
     models = Registry(registry, task.name)
     models.open(create=True)
+    remember_registry(data_root, registry)
     with _said_of(uri):
         check_columns(task, schema)
         sections = _Sections(

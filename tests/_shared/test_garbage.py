@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from components._shared import storage
 from components._shared.errors import CorruptError, RegistryError
 from components._shared.garbage import find_garbage, remove_garbage
+from components._shared.known_registries import remember_registry
 from components._shared.manifest import Manifest, Shard
-from components._shared.records import Attempt, Baseline
+from components._shared.model_info import ModelInfo
+from components._shared.records import Attempt, Baseline, Lineage
 from components._shared.registry import Registry
 from components._shared.windows import Windows
 
@@ -101,9 +104,6 @@ def test_what_attempts_need_stays_and_the_rest_goes(data: Data) -> None:
 
 
 def test_what_versions_were_made_of_stays(local: Data, make_model: Callable[..., Path]) -> None:
-    from components._shared.model_info import ModelInfo
-    from components._shared.records import Lineage
-
     train = local.manifest("train", "a")
     model = make_model()
     info = ModelInfo.from_json((model / "model.json").read_text())
@@ -128,7 +128,7 @@ def test_nothing_younger_than_the_grace_period_goes(local: Data) -> None:
 def test_a_shard_that_a_run_uses_again_meanwhile_is_spared(local: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     used, _ = local.shard("a"), local.shard("b")
     garbage = find_garbage(local.data, [local.registry.root], older_than=later())
-    monkeypatch.setattr(storage, "_REFRESH_AFTER", timedelta(0))
+    monkeypatch.setattr(storage, "REFRESH_AFTER", timedelta(0))
     storage.ensure(used.uri, b"a")
     assert remove_garbage(local.data, garbage) == 1
     assert local.there() == {"a"}
@@ -167,3 +167,95 @@ def test_a_registry_that_is_not_one_stops_the_collection(local: Data) -> None:
     local.shard("a")
     with pytest.raises(RegistryError, match="There is no registry here"):
         find_garbage(local.data, [local.data + "-typo"], older_than=later())
+    with pytest.raises(RegistryError, match="Nobody knows which registries"):
+        find_garbage(local.data, [], older_than=later())
+
+
+def test_every_registry_that_used_the_data_root_is_looked_into(data: Data) -> None:
+    other = Registry(data.registry.root + "-other", "flights")
+    other.open(create=True)
+    for registry in (data.registry, other):
+        remember_registry(data.data, registry.root + "/")
+    mine, data.registry = data.registry, other
+    data.attempt("rejected", train=data.manifest("theirs", "a"))
+    data.registry = mine
+    data.attempt("rejected", train=data.manifest("mine", "b"))
+    data.shard("c")
+    garbage = find_garbage(data.data, [], older_than=later())
+    assert garbage.registries == tuple(sorted((mine.root, other.root)))
+    assert remove_garbage(data.data, garbage) == 1
+    assert data.there() == {"a", "b"}
+
+
+def test_a_registry_that_is_known_and_gone_stops_the_collection(local: Data) -> None:
+    remember_registry(local.data, local.data + "-gone")
+    local.shard("a")
+    with pytest.raises(RegistryError, match="kept in a registry that is not there") as raised:
+        local.collect(later())
+    record = next(storage.list_objects(storage.join(local.data, "registries"))).uri
+    assert record in raised.value.fix
+    storage.delete(record)
+    assert local.collect(later()) == 1
+    storage.create(record, b"{}")
+    with pytest.raises(CorruptError, match="A record of a registry cannot be read"):
+        local.collect(later())
+
+
+def test_checkpoints_that_nobody_goes_on_with_go(data: Data) -> None:
+    for name in ("old/latest.json", "old/0.npz", "young/0.npz"):
+        storage.create(storage.join(data.data, "checkpoints", name), b"state")
+    time.sleep(1.1)
+    between = datetime.now(UTC)
+    # S3 knows the second of a write.
+    time.sleep(1.1)
+    storage.create(storage.join(data.data, "checkpoints", "young/latest.json"), b"state")
+    assert data.collect(between) == 2
+    left = {info.uri.split("/checkpoints/")[1] for info in storage.list_objects(data.data)}
+    assert left == {"young/0.npz", "young/latest.json"}
+
+
+def lineage_of(model: Path, judgement: str) -> Lineage:
+    info = ModelInfo.from_json((model / "model.json").read_text())
+    return Lineage(
+        experiment="e", judgement=judgement, model_digest=info.digest, made_from={}, code={}, windows=WINDOWS,
+        created=datetime.now(UTC),
+    )  # fmt: skip
+
+
+def begin_version(data: Data, model: Path, lineage: Lineage) -> None:
+    """As a writer that is killed before the last file."""
+    number = data.registry._claim(lineage)
+    for name in ("model.json", "fingerprint.pb"):
+        storage.create(storage.join(data.registry.root, "flights", "versions", str(number), name), model / name)
+
+
+def test_versions_that_never_became_whole_go_and_whole_ones_stay(data: Data, make_model: Callable[..., Path]) -> None:
+    whole, begun = make_model("one"), make_model("two")
+    assert data.registry.add_version(whole, lineage_of(whole, "j")) == 1
+    begin_version(data, begun, lineage_of(begun, "k"))
+    assert data.collect(datetime.now(UTC) - timedelta(minutes=5)) == 0
+    assert data.collect(later()) == 3
+    assert [version.number for version in data.registry.versions()] == [1]
+    assert not list(storage.list_objects(storage.join(data.registry.root, "flights", "versions", "2")))
+    # Its number is free again: no server and no record has ever seen it.
+    assert data.registry.add_version(begun, lineage_of(begun, "k")) == 2
+
+
+def test_a_version_that_a_writer_goes_on_with_meanwhile_is_spared(data: Data, make_model: Callable[..., Path]) -> None:
+    begun = make_model()
+    begin_version(data, begun, lineage_of(begun, "k"))
+    garbage = find_garbage(data.data, [data.registry.root], older_than=later())
+    assert len(garbage.versions) == 3
+    time.sleep(1.1)
+    assert data.registry.add_version(begun, lineage_of(begun, "k")) == 1
+    assert remove_garbage(data.data, garbage) == 0
+    assert [version.number for version in data.registry.versions()] == [1]
+
+
+def test_a_version_whose_claim_went_first_is_begun_anew(local: Data, make_model: Callable[..., Path]) -> None:
+    begun = make_model()
+    begin_version(local, begun, lineage_of(begun, "k"))
+    storage.delete(storage.join(local.registry.root, "flights", "versions", "1", "lineage.json"))
+    assert local.registry.add_version(begun, lineage_of(begun, "k")) == 2
+    assert local.collect(later()) == 2
+    assert [version.number for version in local.registry.versions()] == [2]

@@ -176,7 +176,7 @@ def test_ensure_marks_an_old_object_as_used_again(any_root: str, monkeypatch: py
     before = storage.stat(uri)
     assert before is not None
     time.sleep(1.1)
-    monkeypatch.setattr(storage, "_REFRESH_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr(storage, "REFRESH_AFTER", timedelta(seconds=1))
     storage.ensure(uri, b"content")
     after = storage.stat(uri)
     assert after is not None
