@@ -9,6 +9,9 @@ from components._shared.contract import Contract
 
 Outcome = Literal["passed", "failed", "cannot_judge"]
 
+_MOST_CHECKS = 100
+_LONGEST = 300
+
 
 class Check(Contract):
     """One gate, looked at.
@@ -41,17 +44,21 @@ class Verdict(Contract):
     summary: str
 
     def to_markdown(self) -> str:
-        """The twin for the Kubeflow UI."""
+        """The twin for the Kubeflow UI, which shows the beginning of a long text: what did not pass stands first."""
+        shown = sorted(self.checks, key=lambda check: check.outcome == "passed")[:_MOST_CHECKS]
         lines = [f"## {self.subject}: {self.outcome.replace('_', ' ')}", "", self.summary, ""]
         lines += [
             "| gate | slice | observed | 95 % interval | limit | outcome | reason |",
             "|---|---|---|---|---|---|---|",
         ]
-        for check in self.checks:
+        for check in shown:
             interval = "" if check.interval is None else f"[{check.interval[0]:.4g}, {check.interval[1]:.4g}]"
             observed = "" if check.observed is None else f"{check.observed:.4g}"
-            cells = [check.name, check.slice, observed, interval, check.limit, check.outcome, check.reason]
+            reason = check.reason if len(check.reason) <= _LONGEST else f"{check.reason[:_LONGEST]}…"
+            cells = [check.name, check.slice, observed, interval, check.limit, check.outcome, reason]
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        if left := len(self.checks) - len(shown):
+            lines += ["", f"{left} more gates stand in the report."]
         return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,9 @@ th:first-child,td:first-child,td.text{text-align:left}td.text{white-space:normal
 .passed{color:#1a7f37}.failed{color:#cf222e}.cannot_judge{color:#9a6700}
 """
 
+_DIGITS = 6
+"""Of a figure in the UI, which prints all that it is given."""
+
 
 class Artifact(Protocol):
     """The part of a KFP artifact that is used here."""
@@ -64,16 +67,16 @@ def write(result: Result, **artifacts: Any) -> None:
 
 
 def scalars_of(evaluation: Evaluation) -> dict[str, float]:
-    """The figures over all rows by name: `auc`, `champion_auc`, `difference_auc`."""
+    """The figures over all rows by name: `auc`, `auc_champion`, `auc_difference`; the UI sorts them so."""
     found: dict[str, float] = {"rows": float(evaluation.rows), "clusters": float(evaluation.clusters)}
     for metric, figures in evaluation.overall.metrics.items():
-        for prefix, one in (
+        for ending, one in (
             ("", figures.candidate),
-            ("champion_", figures.champion),
-            ("difference_", figures.difference),
+            ("_champion", figures.champion),
+            ("_difference", figures.difference),
         ):
             if one is not None:
-                found[f"{prefix}{metric}"] = one.value
+                found[f"{metric}{ending}"] = float(f"{one.value:.{_DIGITS}g}")
     return found
 
 

@@ -46,7 +46,7 @@ def judge(
         report: The run's front page, one self-contained HTML document.
         facts: What the report shows, as JSON.
         summary: The report in short.
-        metrics: How many gates ended how, and the figures over all rows.
+        metrics: Whether it is accepted (1 or 0), how many gates ended how, and the difference to the champion.
 
     Returns:
         outcome: passed, failed or cannot_judge.
@@ -90,4 +90,5 @@ def judge(
     for name, value in judged.metrics.items():
         metrics.log_metric(name, value)
     verdict.metadata["outcome"] = judged.verdict.outcome
+    verdict.metadata["summary"] = judged.verdict.summary
     return (judged.verdict.outcome,)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from components._shared.errors import InputError
 from components._shared.evidence import DataEvidence, Evaluation
 from components._shared.facts import DatasetFacts, Facts
+from components._shared.gates import Metric
 from components._shared.manifest import Manifest
 from components._shared.model_info import ModelInfo
 from components._shared.records import ModelRef
@@ -14,6 +15,9 @@ from components._shared.task import EvaluationSection, LearningSection
 from components._shared.verdict import Verdict
 from components._shared.windows import Windows
 from components.judge.decision import decide
+
+DIGITS = 6
+"""Of a figure in the UI, which prints all that it is given."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def judge(
         facts=facts,
         report_html=render(facts),
         markdown=markdown(facts),
-        metrics=_scalars(facts.verdict, evaluation),
+        metrics=_scalars(facts.verdict, evaluation, gates.champion.primary),
     )
 
 
@@ -110,22 +114,25 @@ def _check_that_they_belong_together(
         )
 
 
-def _scalars(verdict: Verdict, evaluation: Evaluation) -> dict[str, float]:
-    """How many gates ended how, and the figures over all rows."""
+def _scalars(verdict: Verdict, evaluation: Evaluation, primary: Metric) -> dict[str, float]:
+    """What a reviewer wants first, on one page of the UI's table, which sorts by name: ten at most.
+
+    `evaluate` shows every metric.
+    """
     outcomes = [check.outcome for check in verdict.checks]
     found: dict[str, float] = {
+        "accepted": verdict.outcome == "passed",
         "gates_passed": outcomes.count("passed"),
         "gates_failed": outcomes.count("failed"),
         "gates_cannot_judge": outcomes.count("cannot_judge"),
         "rows": evaluation.rows,
         "clusters": evaluation.clusters,
     }
-    for metric, figures in sorted(evaluation.overall.metrics.items()):
-        found[f"candidate_{metric}"] = figures.candidate.value
-        if figures.champion is not None:
-            found[f"champion_{metric}"] = figures.champion.value
-        if figures.difference is not None:
-            found[f"difference_{metric}"] = figures.difference.value
-        if figures.constant is not None:
-            found[f"constant_{metric}"] = figures.constant
-    return found
+    figures = evaluation.overall.metrics.get(primary)
+    if figures is not None:
+        found[primary] = figures.candidate.value
+    if figures is not None and figures.difference is not None:
+        found[f"{primary}_difference"] = figures.difference.value
+        if figures.difference.interval is not None:
+            found[f"{primary}_difference_low"], found[f"{primary}_difference_high"] = figures.difference.interval
+    return {name: float(f"{value:.{DIGITS}g}") for name, value in found.items()}

@@ -40,7 +40,8 @@ def train(
         checkpoints=storage.join(data_root, "checkpoints"),
     )
     for name, value in info.metrics.items():
-        metrics.log_metric(name, value)
+        # The UI prints every digit that it is given.
+        metrics.log_metric(name, float(f"{value:.6g}"))
     Path(metrics.path).write_text(json.dumps(info.metrics), encoding="utf-8")
     model.metadata["digest"] = info.digest
     model.metadata["trainer"] = info.learning.trainer.name

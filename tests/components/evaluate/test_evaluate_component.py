@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from components._shared.evidence import Evaluation
 from components._shared.verdict import Verdict
+from tests import kubeflow_ui
 from tests.kfp_step import run_step
 
 OUTPUTS = {
@@ -58,18 +59,21 @@ def test_the_kubeflow_ui_gets_scalars_a_roc_curve_a_confusion_matrix_and_a_page(
     assert out["verdict"]["outcome"] == verdict.outcome
     auc = evaluation.overall.metrics["auc"]
     assert auc.champion is not None and auc.difference is not None
-    assert out["metrics"]["auc"] == auc.candidate.value
-    assert out["metrics"]["champion_auc"] == auc.champion.value
-    assert out["metrics"]["difference_auc"] == auc.difference.value
-    roc = out["classification"]["confidenceMetrics"]
-    assert 2 < len(roc) <= 200
-    assert "Infinity" not in json.dumps(roc)
+    assert out["metrics"]["auc"] == pytest.approx(auc.candidate.value, rel=1e-5)
+    assert out["metrics"]["auc_champion"] == pytest.approx(auc.champion.value, rel=1e-5)
+    assert out["metrics"]["auc_difference"] == pytest.approx(auc.difference.value, rel=1e-5)
+    kubeflow_ui.check_scalars(out["metrics"])
+    kubeflow_ui.check_roc_curve(out["classification"]["confidenceMetrics"])
     matrix = out["classification"]["confusionMatrix"]
+    kubeflow_ui.check_confusion_matrix(matrix)
     assert sum(sum(row["row"]) for row in matrix["rows"]) == 1000
     page = (tmp_path / "report").read_text()
     HTMLParser().feed(page)
     assert "&lt;script&gt;" in page and "<script>" not in page and "http" not in page
-    assert (tmp_path / "summary").read_text().startswith("## metrics:")
+    kubeflow_ui.check_html(page)
+    summary = (tmp_path / "summary").read_text()
+    kubeflow_ui.check_markdown(summary)
+    assert summary.startswith("## metrics:")
 
 
 def test_regression_and_an_empty_champion_leave_every_output(

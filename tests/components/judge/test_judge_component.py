@@ -11,6 +11,7 @@ from kfp import compiler, dsl
 from components._shared.facts import Facts
 from components._shared.verdict import Verdict
 from components.judge.component import judge
+from tests import kubeflow_ui
 
 
 def artifact(kind: type[Any], path: Path, text: str | None = None) -> Any:
@@ -56,10 +57,16 @@ def test_the_component_reads_artifacts_and_writes_what_the_next_step_reads(
     verdict = Verdict.from_json((tmp_path / "verdict").read_bytes())
     assert outcome == verdict.outcome
     assert Facts.from_json((tmp_path / "facts").read_bytes()).verdict == verdict
-    assert (tmp_path / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert (tmp_path / "summary").read_text(encoding="utf-8").startswith("## ")
-    assert outputs["metrics"].metadata["candidate_auc"] == 0.671
-    assert json.loads((tmp_path / "metrics").read_text())["candidate_auc"] == 0.671
+    page = (tmp_path / "report").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    kubeflow_ui.check_html(page)
+    summary = (tmp_path / "summary").read_text(encoding="utf-8")
+    kubeflow_ui.check_markdown(summary)
+    assert summary.splitlines()[0].startswith(("## Accepted: ", "## Rejected: ", "## Cannot be judged: "))
+    kubeflow_ui.check_scalars(outputs["metrics"].metadata)
+    assert outputs["metrics"].metadata["auc"] == 0.671
+    assert json.loads((tmp_path / "metrics").read_text())["auc"] == 0.671
+    assert outputs["verdict"].metadata == {"outcome": verdict.outcome, "summary": verdict.summary}
 
 
 def test_the_component_compiles(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from components._shared.errors import InputError
 from components._shared.evidence import Estimate
 from components._shared.verdict import Check, Verdict
 from components.judge.executor import judge
+from tests import kubeflow_ui
 
 Inputs = Callable[..., dict[str, Any]]
 
@@ -113,12 +114,20 @@ def test_an_evaluation_of_another_problem_is_refused(make_inputs: Inputs) -> Non
         judge(**inputs)
 
 
-def test_scalars_name_model_and_metric(make_inputs: Inputs) -> None:
+def test_the_scalars_are_what_a_reviewer_wants_first_on_one_page_of_the_table(make_inputs: Inputs) -> None:
     metrics = judge(**make_inputs()).metrics
 
+    assert len(metrics) <= kubeflow_ui.ROWS_OF_A_PAGE
+    assert metrics["accepted"] == 0
     assert metrics["gates_failed"] == 1
     assert metrics["rows"] == 27012
-    assert metrics["candidate_auc"] == 0.671
-    assert metrics["champion_auc"] == 0.648
-    assert metrics["difference_auc"] == 0.023
-    assert metrics["constant_auc"] == 0.5
+    assert metrics["auc"] == 0.671
+    low, high = metrics["auc_difference_low"], metrics["auc_difference_high"]
+    assert low < metrics["auc_difference"] == 0.023 < high
+
+
+def test_the_scalars_of_a_first_candidate_compare_with_nobody(make_inputs: Inputs) -> None:
+    metrics = judge(**make_inputs(champion=False)).metrics
+
+    assert "auc" in metrics
+    assert not [name for name in metrics if "difference" in name]
