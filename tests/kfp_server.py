@@ -679,16 +679,35 @@ def _check_trigger(given: Record) -> None:
         )
     trigger = given.get("trigger") or {}
     cron = (trigger.get("cron_schedule") or {}).get("cron")
-    # Five fields are taken too, as seconds to months: a trap of the real server.
-    if cron is not None and not (cron.startswith("@") or len(cron.split()) in (5, 6)):
+    if cron is not None and (problem := _cron_problem(cron)):
         raise Refusal(
             "INVALID_ARGUMENT",
-            "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron). "
-            f"Error: Expected 5 to 6 fields, found {len(cron.split())}: {cron}",
+            f"Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron). Error: {problem}",
         )
     periodic = trigger.get("periodic_schedule")
     if periodic is not None and int(periodic.get("interval_second", 0)) < 1:
         raise Refusal("INVALID_ARGUMENT", "Found invalid period schedule interval")
+
+
+def _cron_problem(cron: str) -> str:
+    """Why the real server's library does not read it; empty: it does.
+
+    Five fields are taken too, as seconds, minutes, hours, days, months: a trap.
+    """
+    fields = cron.split()
+    if cron.startswith("@"):
+        known = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+        return "" if cron in known or cron.startswith("@every ") else f"Unrecognized descriptor: {cron}"
+    if len(fields) not in (5, 6):
+        return f"Expected 5 to 6 fields, found {len(fields)}: {cron}"
+    for text, (lowest, highest) in zip(fields, ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6)), strict=False):
+        for part in text.split(","):
+            if not (found := re.fullmatch(r"(?:[*?]|(\w+)(?:-(\w+))?)(?:/([1-9]\d*))?", part)):
+                return f"Failed to parse: {part}"
+            for bound in found.groups()[:2]:
+                if bound and bound.isdecimal() and not lowest <= int(bound) <= highest:
+                    return f"Value ({bound}) out of range ({lowest} to {highest}): {part}"
+    return ""
 
 
 def _shown_trigger(trigger: Record) -> Record:
