@@ -193,7 +193,7 @@ def equals(key: str, value: str) -> str:
 
 
 def _checked(endpoint: str) -> str:
-    url = endpoint.strip().rstrip("/")
+    url = endpoint.strip()
     if url and "://" not in url:
         url = f"https://{url}"
     address = urlsplit(url)
@@ -205,7 +205,7 @@ def _checked(endpoint: str) -> str:
             "`kubectl port-forward -n kubeflow svc/ml-pipeline 8888` runs",
         )
     # A link that was copied from the browser: what is after the page's address is not part of it.
-    url = url.split("/#")[0].split("#")[0].rstrip("/")
+    url = url.split("#")[0].rstrip("/")
     return url.removesuffix("/apis/v2beta1").removesuffix("/apis")
 
 
@@ -375,7 +375,7 @@ def _refused(cause: Any, address: str, credentials: Credentials) -> KfpError:
         status=status,
         # What the API itself calls an internal error it has not done.
         unsure=status in (408, 502, 503, 504) or (status == 500 and not known),
-        passing=status in _PASSING and "quota" not in what,
+        passing=status in _PASSING and "exceeded quota" not in message,
     )
     wait = str((cause.headers or {}).get("Retry-After", ""))
     error.pause = float(wait) if wait.isdecimal() else None

@@ -102,6 +102,7 @@ class KfpServer:
         prefix: Of all its paths, if it stands behind a page or a proxy.
         users: In multi-user mode: who may use which namespaces.
         now: The server's clock.
+        look: Sees the headers of each request.
     """
 
     def __init__(self, *, multi_user: bool = False) -> None:
@@ -112,6 +113,7 @@ class KfpServer:
         self.prefix = ""
         self.users: dict[str, set[str]] = {}
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.look: Callable[[Message], object] = lambda headers: None
         self.multi_user = multi_user
         self.pipelines: dict[str, Record] = {}
         self.versions: dict[str, Record] = {}
@@ -294,7 +296,7 @@ class KfpServer:
                 "ALREADY_EXISTS",
                 f"Failed to create a new experiment. The name {name} already exists. Please specify a new name",
             )
-        return _shown(self._new_experiment(name, given.get("description", ""), namespace))
+        return _shown(self.new_experiment(name, given.get("description", ""), namespace))
 
     def get_experiment(self, request: Request, experiment_id: str) -> Record:
         found = _find(self.experiments, experiment_id, "Experiment")
@@ -462,7 +464,7 @@ class KfpServer:
             if found["display_name"] == "Default":
                 return key
         return str(
-            self._new_experiment("Default", "All runs created without specifying an experiment", "")["experiment_id"]
+            self.new_experiment("Default", "All runs created without specifying an experiment", "")["experiment_id"]
         )
 
     def _default_account(self) -> str:
@@ -527,7 +529,7 @@ class KfpServer:
         }
         return self.versions[key]
 
-    def _new_experiment(self, name: str, description: str, namespace: str) -> Record:
+    def new_experiment(self, name: str, description: str, namespace: str) -> Record:
         key = str(uuid.uuid4())
         self.experiments[key] = {
             "experiment_id": key,
@@ -833,6 +835,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one_method(self) -> None:
         address = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.twin.look(self.headers)
         with self.twin.lock:
             self.twin.requests.append((self.command, address.path))
             fault = next((each for each in self.twin.faults if self._hit(each, address.path)), None)
@@ -896,12 +899,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet: tests read `requests`."""
 
 
+def handler_of(twin: KfpServer) -> type[BaseHTTPRequestHandler]:
+    """What answers the requests of an HTTP server."""
+    return type("Handler", (_Handler,), {"twin": twin})
+
+
 @contextmanager
 def kfp_server(*, multi_user: bool = False) -> Iterator[KfpServer]:
     """A server on loopback, for as long as the block lasts."""
     twin = KfpServer(multi_user=multi_user)
-    handler = type("Handler", (_Handler,), {"twin": twin})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler_of(twin)) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
