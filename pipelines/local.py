@@ -1,7 +1,7 @@
-"""Runs a pipeline here: no cluster, no container, each task in the environment of its image.
+"""Runs a pipeline here, without a cluster: each task in the environment of its image, or in a container of it.
 
-kfp.local orchestrates; a task's `python3` is replaced by `launch.py`, which hands it to the `worker.py` of its
-environment.
+kfp.local orchestrates. Without containers a task's `python3` is replaced by `launch.py`, which hands it to the
+`worker.py` of its environment; with them, see `containers.py`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ _PRELOAD: dict[str, tuple[str, ...]] = {
     ),
     "tensorflow": ("kfp.dsl.executor_main", "components._shared.manifest", "pyarrow.parquet", "tensorflow"),
 }
+
+
+Containing = Callable[[Path], contextlib.AbstractContextManager[object]]
+"""Given the run's folder, has kfp's containers run as they should, until it is closed."""
 
 
 class StepError(SaikiError):
@@ -98,6 +102,7 @@ def run(
     started: Callable[[str], None],
     finished: Callable[[StepRun], None],
     log: IO[str],
+    containers: Containing | None = None,
 ) -> list[StepRun]:
     """Runs a pipeline and returns its steps in order.
 
@@ -107,6 +112,7 @@ def run(
         state: Folder for artifacts and the cache.
         started, finished: Called around each step.
         log: Receives what kfp and the steps print.
+        containers: Has tasks run in containers, as long as it is open; None: they run in workers.
 
     Raises:
         StepError: A step failed.
@@ -114,9 +120,14 @@ def run(
     from kfp import local
 
     steps: list[StepRun] = []
-    with _workers(log) as (workers, run_dir), _quiet(log), _observed(steps, started, finished, workers):
+    with _run_dir() as run_dir, contextlib.ExitStack() as open_:
+        workers = None if containers else open_.enter_context(_workers(run_dir, log))
+        if containers:
+            open_.enter_context(containers(run_dir))
+        open_.enter_context(_quiet(log))
+        open_.enter_context(_observed(steps, started, finished, workers))
         local.init(
-            runner=local.SubprocessRunner(use_venv=False),
+            runner=local.DockerRunner() if containers else local.SubprocessRunner(use_venv=False),
             pipeline_root=str(state / "runs"),
             raise_on_error=True,
             enable_caching=True,
@@ -153,14 +164,22 @@ def _step_error(steps: list[StepRun], run_dir: Path, cause: Exception) -> StepEr
 
 
 @contextlib.contextmanager
-def _workers(log: IO[str]) -> Iterator[tuple[_Workers, Path]]:
+def _run_dir() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="saiki-", ignore_cleanup_errors=True) as folder, _temporary_in(folder):
-        workers = _Workers(Path(folder), log)
-        try:
-            workers.start("light")
-            yield workers, Path(folder)
-        finally:
-            workers.stop()
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def _workers(run_dir: Path, log: IO[str]) -> Iterator[_Workers]:
+    workers = _Workers(run_dir, log)
+    # kfp puts it into a shell's command line.
+    before, sys.executable = sys.executable, shlex.quote(str(workers.launcher))
+    try:
+        workers.start("light")
+        yield workers
+    finally:
+        sys.executable = before
+        workers.stop()
 
 
 @contextlib.contextmanager
@@ -245,7 +264,7 @@ def _observed(
     steps: list[StepRun],
     started: Callable[[str], None],
     finished: Callable[[StepRun], None],
-    workers: _Workers,
+    workers: _Workers | None,
 ) -> Iterator[None]:
     """Reports every task that kfp.local executes, and starts workers for it.
 
@@ -257,12 +276,11 @@ def _observed(
 
     original_execute = task_executor.execute_single_task
     original_get = cache.LocalCache.get
-    original_executable = sys.executable
 
     def get(self: Any, key: str) -> Any:
         found = original_get(self, key)
         steps[-1].cached = found is not None
-        if found is None:
+        if found is None and workers:
             # From the first miss on, what comes after will most likely miss as well: import while this step works.
             workers.start("light", "tensorflow", "analysis")
         return found
@@ -286,14 +304,11 @@ def _observed(
 
     task_executor.execute_single_task = execute
     cache.LocalCache.get = get
-    # kfp puts it into a shell's command line.
-    sys.executable = shlex.quote(str(workers.launcher))
     try:
         yield
     finally:
         task_executor.execute_single_task = original_execute
         cache.LocalCache.get = original_get
-        sys.executable = original_executable
 
 
 @contextlib.contextmanager

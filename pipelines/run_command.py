@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from rich.text import Text
 from components._shared.errors import InputError, StorageError
 from components._shared.registry import Registry
 from components._shared.verdict import Verdict
-from pipelines.local import StepRun
+from pipelines.compile_command import read_images
+from pipelines.containers import Containers, check_no_images_without_containers, surroundings_of
+from pipelines.local import Containing, StepRun
 from pipelines.local import run as run_locally
 from pipelines.run_parameters import read_run_parameters
 
@@ -51,19 +53,33 @@ _URI_PARAMETERS = ("task", "data_root", "registry")
     show_default=True,
     help="Folder for data, registry, cache and logs.",
 )
+@click.option("--containers", is_flag=True, help="Run each step in a container of its image, as on a cluster.")
+@click.option("--image", "images", multiple=True, metavar="STEP=IMAGE", help="With --containers: a step's own image.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Path, as_json: bool, debug: bool) -> None:
-    """Runs PIPELINE on this machine: no cluster, no container, no cloud.
+def run(
+    pipeline: str,
+    params: Path | None,
+    settings: tuple[str, ...],
+    state: Path,
+    containers: bool,
+    images: tuple[str, ...],
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Runs PIPELINE on this machine: no cluster, no cloud, and no container unless you ask for them.
 
     \b
     Examples:
       saiki run training --set task=mine/task.yaml
       saiki run training --params pipelines/training/params/flights.yaml --set as_of=2013-10-01
       saiki run training --set task=mine/task.yaml --set trainer=linear --set parameters.epochs=3
+      saiki run training --set task=mine/task.yaml --containers --image train=mine:1
     """
     state = state.resolve()
-    training = _load_training()
+    own = read_images(images)
+    check_no_images_without_containers(containers, own)
+    training = _load_training(own)
     arguments = _arguments(training, params, settings, state)
     # Two runs may begin in the same second.
     log_path = state / "logs" / f"{datetime.now():%Y%m%dT%H%M%S}-{os.getpid()}.log"
@@ -81,7 +97,13 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
     with log_path.open("w", encoding="utf-8", buffering=1) as log:
         try:
             steps = run_locally(
-                training, arguments, state=state, started=progress.started, finished=progress.finished, log=log
+                training,
+                arguments,
+                state=state,
+                started=progress.started,
+                finished=progress.finished,
+                log=log,
+                containers=_containers(arguments, own) if containers else None,
             )
         finally:
             progress.stop()
@@ -94,10 +116,15 @@ def run(pipeline: str, params: Path | None, settings: tuple[str, ...], state: Pa
     sys.exit(0 if result["outcome"] == "passed" else 1)
 
 
-def _load_training() -> Callable[..., Any]:
-    from pipelines.training.pipeline import training
+def _load_training(images: Mapping[str, str]) -> Callable[..., Any]:
+    from pipelines.training.pipeline import build
 
-    return training  # type: ignore[no-any-return]
+    return build(images=images)  # type: ignore[no-any-return]
+
+
+def _containers(arguments: dict[str, Any], images: Mapping[str, str]) -> Containing:
+    surroundings = surroundings_of(arguments, os.environ)
+    return lambda run_dir: Containers.opened(surroundings, images, run_dir)
 
 
 def _arguments(pipeline: Any, params: Path | None, settings: tuple[str, ...], state: Path) -> dict[str, Any]:
