@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import jinja2
+import markupsafe
 
 from components._shared.evidence import Estimate, Evaluation
 from components._shared.facts import Facts
@@ -34,6 +37,14 @@ from components.judge.report.wording import (
 )
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
+JUMP = (
+    'if(location.protocol==="about:")addEventListener("click",e=>{const a=e.target.closest("a[href^=\'#\']"),'
+    "t=a&&document.getElementById(a.hash.slice(1));if(t){e.preventDefault();t.scrollIntoView()}})"
+)
+"""The only script on the page. Kubeflow shows it as a frame's `srcdoc`, where a link to `#gates` would load Kubeflow's
+own page into the frame, since links there are relative to the page around."""
+
 _MOST_OPEN_GATES, _FEW = 20, 4
 _FAILURES_FIRST: tuple[Outcome, ...] = ("failed", "cannot_judge", "passed")
 
@@ -59,6 +70,8 @@ def render(facts: Facts) -> str:
     strong, weak = model.coefficients(facts)
     return _template().render(
         facts=facts,
+        jump=markupsafe.Markup(JUMP),
+        jump_hash=base64.b64encode(hashlib.sha256(JUMP.encode()).digest()).decode(),
         timezone=facts.windows.timezone,
         decision=DECISION_NAMES[facts.verdict.outcome],
         reason=capital(facts.verdict.summary.removeprefix(f"{DECISION_NAMES[facts.verdict.outcome]}: ")),
