@@ -161,8 +161,8 @@ class GcsStore(Store):
     def _write(self, uri: str, data: bytes | Path, generation: int) -> str | None:
         """The new generation, or None if the object is not at the given one (0: absent)."""
         from google.api_core.exceptions import NotFound, PreconditionFailed
-        from google.cloud.storage.exceptions import DataCorruption
 
+        DataCorruption, _ = _media_errors()
         if isinstance(data, Path) and generation == 0 and self.stat(uri) is not None:
             # Said before a large file is sent for nothing; the condition below decides between two at the same time.
             return None
@@ -264,11 +264,19 @@ def _changed(uri: str) -> PreconditionError:
     return PreconditionError("The object has changed since it was read: somebody else was first", where=uri)
 
 
+def _media_errors() -> tuple[type[Exception], type[Exception]]:
+    """DataCorruption and InvalidResponse, where the versions of our locks have them."""
+    try:
+        from google.cloud.storage import exceptions
+    except ImportError:
+        from google import resumable_media as exceptions
+    return exceptions.DataCorruption, exceptions.InvalidResponse
+
+
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
-    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
     from urllib3.exceptions import HTTPError
 
     bucket = uri.removeprefix("gs://").split("/", 1)[0]
@@ -299,8 +307,7 @@ def _translated(uri: str) -> Iterator[None]:
         api.GoogleAPICallError,
         api.RetryError,
         auth.TransportError,
-        DataCorruption,
-        InvalidResponse,
+        *_media_errors(),
         HTTPError,
         OSError,
         ValueError,

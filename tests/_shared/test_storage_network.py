@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import subprocess
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -426,3 +427,37 @@ def test_a_name_that_is_too_long_is_refused_by_name(scheme: str, tmp_path: Path)
         storage.create(f"{scheme}://bucket/" + "é" * 512 + "x", b"")
     with pytest.raises(StorageError, match="too long for this file system"):
         storage.create(str(tmp_path / ("x" * 300)), b"")
+
+
+# Environments
+
+_TRY = """
+import sys
+from pathlib import Path
+from components._shared import storage
+root, source, copy = sys.argv[1:]
+storage.check_root(root)
+storage.create(storage.join(root, "large"), Path(source))
+storage.fetch(storage.join(root, "large"), Path(copy))
+for call in (lambda: storage.create(storage.join(root, "large"), b""), lambda: storage.read(storage.join(root, "none"))):
+    try:
+        call()
+    except storage.StorageError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("environment", ["analysis", "tensorflow"])
+def test_the_client_libraries_of_every_lock_will_do(
+    environment: str, root: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Path(__file__).resolve().parents[2]
+    python = project / ".venvs" / environment / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"the environment '{environment}' is not set up: make setup")
+    source = large(tmp_path)
+    proxy.fail("lose answer", method="PUT", path="upload_id=", skip=1)
+    command = [str(python), "-W", "ignore", "-c", _TRY, root, str(source), str(tmp_path / "copy")]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(project)}, capture_output=True, text=True)
+    assert done.stdout.split() == ["AlreadyExistsError", "NotFoundError"], done.stderr
+    assert sha256(tmp_path / "copy") == sha256(source)
