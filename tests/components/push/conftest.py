@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from components._shared.task import EvaluationSection
 from components._shared.verdict import Outcome, Verdict
 from components._shared.windows import Windows
 from components.push.executor import Pushed, push
+from components.push.server import Server
+from tests.kubernetes_server import KubernetesServer
+from tests.pod_runner import TENSORFLOW, ModelServers
+from tests.serving_cluster import REAL, ServingCluster, needs_tensorflow, serving_cluster
 
 WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
 
@@ -29,7 +34,9 @@ SAMPLES = Samples(inputs={"x": (1.5, None)}, dtypes={"x": "float32"}, scores=((0
 class Run:
     """A run up to `push`: its model, its verdict, and the pointer as its `plan` saw it."""
 
-    def __init__(self, registry: str, folder: Path, model: Path, judgement: str, outcome: Outcome) -> None:
+    def __init__(
+        self, registry: str, folder: Path, model: Path, judgement: str, outcome: Outcome, samples: Samples
+    ) -> None:
         info = read_model_info(model)
         verdict = Verdict(subject="candidate", outcome=outcome, checks=(), summary=f"it {outcome}")
         facts = Facts(
@@ -52,7 +59,7 @@ class Run:
         )  # fmt: skip
         folder.mkdir(exist_ok=True)
         contents = {"verdict": verdict.to_json(), "facts": facts.to_json(), "report": "<html>", "statistics": "pb"}
-        contents["samples"] = SAMPLES.to_json()
+        contents["samples"] = samples.to_json()
         self.files = {name: folder / f"{judgement}-{name}" for name in contents}
         for name, text in contents.items():
             self.files[name].write_text(text)
@@ -70,16 +77,75 @@ class Run:
         )  # fmt: skip
         self.baseline = Baseline(champion=models.version_ref(champion.version) if champion else None)
 
-    def push(self, override: str = "") -> Pushed:
+    def push(self, override: str = "", server: Server | None = None) -> Pushed:
         return push(
             experiment="e", judgement=self.judgement, registry=self.registry, pointer=self.pointer,
-            baseline=self.baseline, windows=WINDOWS, model=self.model, override=override, **self.files,
+            baseline=self.baseline, windows=WINDOWS, model=self.model, override=override, server=server,
+            **self.files,
         )  # fmt: skip
 
 
 @pytest.fixture
 def make_run(make_model: Callable[..., Path], tmp_path: Path) -> Callable[..., Run]:
-    def make(registry: str, judgement: str, outcome: Outcome = "passed", weights: str = "") -> Run:
-        return Run(registry, tmp_path / "files", make_model(weights or judgement), judgement, outcome)
+    def make(
+        registry: str,
+        judgement: str,
+        outcome: Outcome = "passed",
+        weights: str = "",
+        model: Path | None = None,
+        samples: Samples = SAMPLES,
+    ) -> Run:
+        home = model or make_model(weights or judgement)
+        return Run(registry, tmp_path / "files", home, judgement, outcome, samples)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_servers() -> Iterator[ModelServers]:
+    """Starts model servers."""
+    needs_tensorflow()
+    servers = ModelServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api() -> Iterator[KubernetesServer | None]:
+    """The twin, or None for the real cluster that the environment names."""
+    if REAL:
+        yield None
+        return
+    with KubernetesServer() as twin:
+        yield twin
+
+
+@pytest.fixture(scope="session")
+def served_models(model_servers: ModelServers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of SavedModels by their weights, and of their samples."""
+    folder = tmp_path_factory.mktemp("served")
+    command = [str(TENSORFLOW), "-m", "tests.small_models", str(folder), "1", "2", "3", "4"]
+    subprocess.run(command, cwd=TENSORFLOW.parents[3], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, model_servers: ModelServers, kubernetes_api: KubernetesServer | None
+) -> Iterator[ServingCluster]:
+    """A namespace for a server of `flights`, whose registry is a folder."""
+    with serving_cluster(tmp_path, model_servers, kubernetes_api, str(tmp_path / "registry")) as found:
+        yield found
+
+
+@pytest.fixture
+def make_served(make_run: Callable[..., Run], served_models: Path, cluster: ServingCluster) -> Callable[..., Run]:
+    """A run up to `push`, of a model that can be served: by its judgement and its weight."""
+
+    def make(judgement: str, weight: int, outcome: Outcome = "passed", samples_of: int | None = None) -> Run:
+        text = (served_models / f"{samples_of or weight}.samples.json").read_text()
+        return make_run(
+            cluster.registry, judgement, outcome, model=served_models / str(weight), samples=Samples.from_json(text)
+        )
 
     return make
