@@ -37,7 +37,7 @@ test: setup-tests  ## Set up, check, and run all tests
 	@.venv/bin/python tests/run.py $(ARGS)
 
 .PHONY: check
-check: setup-tests  ## Lint, format, types, import rules, generated files
+check: setup-tests  ## Lint, format, types, import rules, generated files, known vulnerabilities
 	@.venv/bin/python tests/run.py --checks-only
 
 .PHONY: format
@@ -45,6 +45,10 @@ format: setup-tests  ## Format the code and write the generated files again
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 	@.venv/bin/python -m pipelines.readmes
+
+.PHONY: image
+image: setup  ## Build the images of the steps with Docker or Podman
+	@.venv/bin/saiki image build $(ARGS)
 
 .PHONY: lock
 lock:  ## Write all locks again, with the newest versions that fit

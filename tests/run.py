@@ -3,7 +3,7 @@
 Use::
 
     python tests/run.py                  everything
-    python tests/run.py --checks-only    lint, types, import rules, generated files
+    python tests/run.py --checks-only    lint, types, import rules, generated files, advisories
     python tests/run.py -k windows       tests only, with these arguments for pytest
 """
 
@@ -47,6 +47,11 @@ def checks(python: str) -> list[Stage]:
         Stage("types", [python, "-m", "mypy"]),
         Stage("architecture", pytest(python, ["tests/architecture"])),
     ]
+
+
+def audit(python: str) -> Stage:
+    """Looks for known vulnerabilities: not with the tests, which an advisory of today must not turn red."""
+    return Stage("advisories", [python, "requirements/audit.py"])
 
 
 def tests(python: str, arguments: list[str]) -> list[Stage]:
@@ -95,7 +100,7 @@ def main(arguments: list[str]) -> int:
     """Run what is asked for; 0 if all of it passed."""
     checks_only = arguments == ["--checks-only"]
     stages = checks(sys.executable) if checks_only or not arguments else []
-    stages += [] if checks_only else tests(sys.executable, arguments)
+    stages += [audit(sys.executable)] if checks_only else tests(sys.executable, arguments)
     for stage in stages:
         run(stage, some_may_find_none=bool(arguments))
     print("\n── summary " + "─" * 69)
