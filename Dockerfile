@@ -52,11 +52,11 @@ RUN --mount=type=secret,id=installer --mount=type=secret,id=ca \
     /opt/uv/bin/pip install --quiet --no-cache-dir --no-deps --require-hashes --only-binary :all: \
         -r /opt/bootstrap.txt
 
-# The one package that has no wheel.
+# The packages that have no wheel; the first is C++.
 FROM builder AS compiled
 COPY requirements/install-in-image.sh requirements/build.txt requirements/analysis.txt /opt/saiki/locks/
 RUN --mount=type=secret,id=installer --mount=type=secret,id=ca \
-    ln -s /opt /build && sh /opt/saiki/locks/install-in-image.sh analysis.txt pyfarmhash
+    ln -s /opt /build && sh /opt/saiki/locks/install-in-image.sh analysis.txt pyfarmhash rouge-score
 
 # The components, and what their digests are made of: `plan` names the code that it plans with.
 FROM base AS source

@@ -119,8 +119,7 @@ def _sources(task: str) -> list[str]:
 
 def _fixed_part(path: str) -> Path:
     """The folder above the first part that is a pattern, and above a file."""
-    plain = re.split(r"[*?\[{]", path, maxsplit=1)[0]
-    return Path(plain).parent
+    return Path(os.path.dirname(re.split(r"[*?\[{]", path, maxsplit=1)[0]))  # noqa: PTH120 - a last "/" counts
 
 
 def _outermost(folders: Iterable[Path]) -> tuple[Path, ...]:

@@ -2,8 +2,8 @@
 # Installs a lock into the virtual environment /opt/saiki/venv of an image; run by the Dockerfile, whose builder is
 # mounted as /build.
 #
-#     install-in-image.sh LOCK            everything; what was compiled comes from the builder
-#     install-in-image.sh LOCK PACKAGE    in the builder: compiles one package into /opt/compiled
+#     install-in-image.sh LOCK               everything; what has no wheel comes from the builder
+#     install-in-image.sh LOCK PACKAGE...    in the builder: builds packages that have no wheel into /opt/compiled
 #
 # What runs needs neither headers nor the packages' own tests. Bytecode is compiled now, since a step's root file system
 # is read-only: compiled at every start instead, imports take several times as long. Its validity does not hang on the
@@ -13,27 +13,30 @@ set -eu
 export UV_CACHE_DIR=/cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 cd "$(dirname "$0")"
 lock=$1
-compiled=${2:-}
+shift
 
-# A package's lines of the lock, or all others.
-of_package='/^[^ #]/ { mine = (index($0, name "==") == 1) } mine == wanted'
+# Of a lock, the lines of the packages that are named, or all others.
+select_packages() {
+    awk -v names=" $1 " -v wanted="$2" \
+        '/^[^ #]/ { split($0, part, "=="); named = (index(names, " " part[1] " ") > 0) } named == wanted' "$lock"
+}
 
-if [ -n "$compiled" ]; then
-    awk -v name="$compiled" -v wanted=1 "$of_package" "$lock" > /tmp/lock.txt
+if [ $# -gt 0 ]; then
+    select_packages "$*" 1 > /tmp/lock.txt
     /build/uv/bin/uv pip install --quiet --no-cache --no-deps --require-hashes --build-constraints build.txt \
         --python /usr/bin/python3 --target /opt/compiled -r /tmp/lock.txt
-    echo "$compiled" > /opt/compiled.name
+    echo "$*" > /opt/compiled.names
     exit
 fi
 
 venv=/opt/saiki/venv
 /build/uv/bin/uv venv --quiet --no-project --python /usr/bin/python3 "$venv"
 packages=$(echo "$venv"/lib/python3.*/site-packages)
-name=$(cat /build/compiled.name 2> /dev/null || true)
-awk -v name="${name:-none}" -v wanted=0 "$of_package" "$lock" > /tmp/lock.txt
+names=$(cat /build/compiled.names 2> /dev/null || true)
+select_packages "$names" 0 > /tmp/lock.txt
 /build/uv/bin/uv pip sync --quiet --require-hashes --only-binary :all: --python "$venv/bin/python" \
     /tmp/lock.txt kfp-runtime.txt
-[ -z "$name" ] || cp -r /build/compiled/. "$packages"
+[ -z "$names" ] || cp -r /build/compiled/. "$packages"
 rm /tmp/lock.txt
 
 find "$packages" -type d -name tests -prune -exec rm -rf {} +
