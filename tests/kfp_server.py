@@ -103,6 +103,8 @@ class KfpServer:
         users: In multi-user mode: who may use which namespaces.
         now: The server's clock.
         look: Sees the headers of each request.
+        asked: Called with its identifier each time that somebody asks for a run, before the answer: what a test lets
+            happen meanwhile.
     """
 
     def __init__(self, *, multi_user: bool = False) -> None:
@@ -114,6 +116,7 @@ class KfpServer:
         self.users: dict[str, set[str]] = {}
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.look: Callable[[Message], object] = lambda headers: None
+        self.asked: Callable[[str], object] = lambda run_id: None
         self.multi_user = multi_user
         self.pipelines: dict[str, Record] = {}
         self.versions: dict[str, Record] = {}
@@ -335,6 +338,7 @@ class KfpServer:
 
     def get_run(self, request: Request, run_id: str) -> Record:
         run = self._own(request, self.runs, run_id, "Run")
+        self.asked(run_id)
         details = self.workflows[run_id].task_details(run_id)
         return _shown({**run, "run_details": {"task_details": [_shown(each) for each in details]} if details else None})
 

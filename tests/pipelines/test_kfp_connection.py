@@ -5,7 +5,6 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,6 @@ from pipelines.kfp_connection import KfpError, connect
 from tests.kfp_server import Fault, KfpServer, handler_of, kfp_server
 
 SECRET = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0"
-
-
-@pytest.fixture
-def server() -> Iterator[KfpServer]:
-    with kfp_server() as twin:
-        yield twin
 
 
 @pytest.fixture(autouse=True)

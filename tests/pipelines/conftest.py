@@ -1,0 +1,35 @@
+"""What tests of the commands for a cluster share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import pytest
+
+from pipelines import compiled
+from pipelines.cluster_settings import ClusterSettings
+from tests.kfp_server import KfpServer, kfp_server
+
+
+@pytest.fixture
+def server() -> Iterator[KfpServer]:
+    with kfp_server() as twin:
+        yield twin
+
+
+@functools.cache
+def _compiled(settings: ClusterSettings, profile: str) -> compiled.CompiledPipeline:
+    return compiled.compile_training(settings, profile)
+
+
+@pytest.fixture
+def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands compile for the same settings and profile once in a session."""
+
+    def compile_once(settings: ClusterSettings, profile: str) -> compiled.CompiledPipeline:
+        # Where the server is does not count for what is compiled.
+        return _compiled(settings.model_copy(update={"endpoint": "", "ui": ""}), profile)
+
+    for command in ("upload_command", "submit_command"):
+        monkeypatch.setattr(f"pipelines.{command}.compile_training", compile_once)
