@@ -11,6 +11,7 @@ import yaml
 
 from components._shared.contract import canonical_json, load_yaml, yaml_problem
 from components._shared.errors import InputError
+from components.conclude.executor import RESULTS
 from pipelines.cluster_settings import ClusterSettings
 from pipelines.compiled import CompiledPipeline
 
@@ -129,6 +130,8 @@ def _plain(text: str | bytes, where: str) -> Any:
 def _typed(name: str, value: Any, wanted: type, where: str) -> Any:
     if name in _WORDS and value not in _WORDS[name]:
         raise InputError(f"There is no {name} '{value}'", where=where, fix=f"give {' or '.join(_WORDS[name])}")
+    if name == "fail_on":
+        _check_results(str(value or ""), where)
     if wanted is str:
         return "" if value is None else str(value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
@@ -136,3 +139,11 @@ def _typed(name: str, value: Any, wanted: type, where: str) -> Any:
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise InputError(f"{value!r} is not a value for '{name}'", where=where, fix=f"give {_KIND[wanted]}")
     return value
+
+
+def _check_results(text: str, where: str) -> None:
+    for result in filter(None, (each.strip() for each in text.split(","))):
+        if result not in RESULTS:
+            raise InputError(
+                f"There is no result '{result}'", where=f"fail_on, {where}", fix=f"use some of: {', '.join(RESULTS)}"
+            )
