@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
@@ -18,7 +17,9 @@ from pipelines.cluster_settings import ClusterSettings
 from pipelines.compiled import CompiledPipeline, compile_training
 from pipelines.cron import parse_cron
 from pipelines.recurring_runs import LastRun, RecurringRuns
+from pipelines.run_parameters import check_run_parameters, cluster_parameters
 from pipelines.schedules import Kept, Schedule, Settled, Step, Wanted, iso, read_schedules, settle, steps_to
+from pipelines.task_upload import ClusterTask, cluster_task
 from pipelines.upload_command import ensure_uploaded
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
@@ -194,19 +195,19 @@ class _Plan:
 
     def __init__(self, file: Path, cluster: Cluster) -> None:
         given = read_schedules(file)
-        settings = cluster.settings
-        if given.timezone != settings.cron_timezone:
+        self._settings = cluster.settings
+        if given.timezone != self._settings.cron_timezone:
             raise InputError(
                 f"The schedules are meant in {given.timezone}, but this cluster's scheduler counts in "
-                f"{settings.cron_timezone}, and KFP knows no other for a single schedule",
+                f"{self._settings.cron_timezone}, and KFP knows no other for a single schedule",
                 where=f"timezone in {file}",
-                fix=f"write the crons in {settings.cron_timezone}; or, where the scheduler was set up otherwise "
+                fix=f"write the crons in {self._settings.cron_timezone}; or, where the scheduler was set up otherwise "
                 "(CRON_SCHEDULE_TIMEZONE), correct cron_timezone in the settings given as --cluster",
             )
         self._compiled: dict[str, CompiledPipeline] = {}
+        self._tasks: dict[str, ClusterTask] = {}
         self._profiles = {each.name: each.profile for each in given.schedules}
-        self._settings = settings
-        self._wanted = [self._settle(each, given.timezone, str(file)) for each in given.schedules]
+        self._wanted = [Wanted(self._settle(each, given.timezone, file), each.paused) for each in given.schedules]
         self._connection = cluster.connect()
         self._recurring = RecurringRuns(self._connection)
 
@@ -218,42 +219,41 @@ class _Plan:
         if step.wanted is not None:
             uploaded = ensure_uploaded(self._connection, self._compiled[self._profiles[step.name]])
             pipeline_id, version_id = uploaded.pipeline_id, uploaded.version_id
+            self._tasks[step.name].upload()
         self._recurring.take(step, pipeline_id=pipeline_id, version_id=version_id)
 
-    def _settle(self, each: Schedule, timezone: str, where: str) -> Wanted:
+    def _settle(self, each: Schedule, timezone: str, file: Path) -> Settled:
         if each.profile not in self._compiled:
             self._compiled[each.profile] = compile_training(self._settings, each.profile)
         compiled = self._compiled[each.profile]
-        _check_parameters(each, compiled, f"parameters of {each.name} in {where}")
-        settled = settle(
+        task, parameters = self._parameters(each, compiled, file)
+        self._tasks[each.name] = task
+        return settle(
             each,
+            parameters,
             timezone=timezone,
             version=compiled.digest,
-            experiment=compiled.name,
+            experiment=each.experiment or task.name or PurePosixPath(task.uri).parent.name or "saiki",
             pipeline_root=self._settings.pipeline_root,
             service_account=self._settings.service_account,
         )
-        return Wanted(settled, each.paused)
 
-
-def _check_parameters(schedule: Schedule, compiled: CompiledPipeline, where: str) -> None:
-    for name, value in schedule.parameters.items():
-        if name in _NOT_FOR_A_SCHEDULE:
-            raise InputError(f"'{name}' is not for a schedule", where=where, fix=_NOT_FOR_A_SCHEDULE[name])
-        if name not in compiled.parameters:
-            near = difflib.get_close_matches(name, compiled.parameters, n=1)
+    def _parameters(self, each: Schedule, compiled: CompiledPipeline, file: Path) -> tuple[ClusterTask, dict[str, Any]]:
+        where = f"parameters of {each.name} in {file}"
+        for name in each.parameters:
+            if name in _NOT_FOR_A_SCHEDULE:
+                raise InputError(f"'{name}' is not for a schedule", where=where, fix=_NOT_FOR_A_SCHEDULE[name])
+        known = {name: parameter.type for name, parameter in compiled.parameters.items()}
+        given = check_run_parameters(known, each.parameters, where=where)
+        task = given.get("task", "")
+        if not task:
             raise InputError(
-                f"'{name}' is not a run parameter" + (f" (did you mean '{near[0]}'?)" if near else ""),
-                where=where,
-                fix=f"use one of: {', '.join(sorted(compiled.parameters))}",
+                "No task is given", where=where, fix="add task: gs://…/task.yaml, or a path from this file"
             )
-        wanted = compiled.parameters[name].type
-        fits = isinstance(value, (int, float) if wanted is float else wanted)
-        if not fits or (isinstance(value, bool) and wanted is not bool):
-            raise InputError(f"{value!r} is not a value for '{name}'", where=where, fix=f"give a {wanted.__name__}")
-    missing = [name for name, found in compiled.parameters.items() if found.required]
-    for name in sorted(set(missing) - set(schedule.parameters)):
-        raise InputError(f"'{name}' is not given", where=where, fix=f"add {name}: …")
+        if "://" not in task:
+            task = str(file.parent / Path(task).expanduser())
+        on_cluster = cluster_task(task, str(given.get("data_root") or self._settings.data_root))
+        return on_cluster, cluster_parameters(compiled, given | {"task": on_cluster.uri}, self._settings, where=where)
 
 
 def _change(

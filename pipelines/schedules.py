@@ -50,7 +50,7 @@ class Schedule(Contract):
         paused: None: as it is in the cluster.
         concurrency: Runs of this schedule that may be under way at once.
         catch_up: Start a run for each time that was missed, one after another.
-        experiment: Under which the UI lists the runs; empty: as of submitted runs.
+        experiment: Under which the UI lists the runs; empty: the task's name, as of submitted runs.
     """
 
     name: Name
@@ -337,12 +337,23 @@ def differences(before: Settled, after: Settled) -> tuple[Change, ...]:
 
 
 def settle(
-    schedule: Schedule, *, timezone: str, version: str, experiment: str, pipeline_root: str, service_account: str
+    schedule: Schedule,
+    parameters: Mapping[str, Any],
+    *,
+    timezone: str,
+    version: str,
+    experiment: str,
+    pipeline_root: str,
+    service_account: str,
 ) -> Settled:
-    """A schedule of the file, with what the cluster's settings add."""
+    """A schedule of the file, with what the cluster adds.
+
+    Args:
+        parameters: Its own, checked and completed.
+    """
     return Settled(
         name=schedule.name,
-        experiment=schedule.experiment or experiment,
+        experiment=experiment,
         version=version[:_VERSION_DIGITS],
         cron=schedule.cron or "",
         every=seconds_of(schedule.interval) if schedule.interval else 0,
@@ -352,7 +363,7 @@ def settle(
         catch_up=schedule.catch_up,
         pipeline_root=pipeline_root,
         service_account=service_account,
-        parameters=schedule.parameters,
+        parameters=parameters,
     )
 
 
