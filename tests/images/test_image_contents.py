@@ -50,7 +50,7 @@ for component in sys.argv[1:]:
         except ImportError as error:
             failed.append(f"{component}: {name}: {error}")
     print(component, len(wanted))
-sys.exit("\\n".join(failed))
+sys.exit("\\n".join(failed) or 0)
 """
 
 
