@@ -16,6 +16,7 @@ import click
 from components._shared.errors import InputError
 from pipelines.cluster_options import Cluster, cluster_options
 from pipelines.cluster_settings import ClusterSettings
+from pipelines.compile_command import read_images
 from pipelines.compiled import CompiledPipeline, compile_training
 from pipelines.kfp_connection import Connection, KfpError, equals
 from pipelines.run_parameters import cluster_parameters, read_run_parameters
@@ -48,7 +49,8 @@ class Order:
     metavar="NAME=VALUE",
     help="A run parameter; parameters.epochs=2 sets one of the trainer's.",
 )
-@click.option("--profile", default="cpu", show_default=True, help="Sizes of the steps: laptop, cpu or gpu.")
+@click.option("--profile", default="cpu", show_default=True, help="How the steps run: laptop, cpu or gpu.")
+@click.option("--image", "images", multiple=True, metavar="STEP=IMAGE", help="An image of your own for a step.")
 @click.option("--experiment", metavar="NAME", help="Under which Kubeflow lists the run; default: the task's name.")
 @click.option("--wait", is_flag=True, help="Follow the run until it ends.")
 @cluster_options
@@ -58,6 +60,7 @@ def submit(
     params: Path | None,
     settings: tuple[str, ...],
     profile: str,
+    images: tuple[str, ...],
     experiment: str | None,
     wait: bool,
     cluster: Cluster,
@@ -76,7 +79,8 @@ def submit(
     Exit codes: 0 started (with --wait: done), 1 a verdict said no, 2 wrong input, no connection, or a step failed,
     130 Ctrl-C: the run goes on.
     """
-    order = prepare(compile_training(cluster.settings, profile), params, settings, cluster.settings, experiment)
+    compiled = compile_training(cluster.settings, profile, read_images(images))
+    order = prepare(compiled, params, settings, cluster.settings, experiment)
     connection = cluster.connect()
     uploaded = ensure_uploaded(connection, order.pipeline)
     order.task.upload()

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pipelines.cluster_options import Cluster, cluster_options
+from pipelines.compile_command import read_images
 from pipelines.compiled import CompiledPipeline, compile_training
 from pipelines.kfp_connection import Connection, KfpError, equals
 
@@ -37,10 +38,11 @@ class Uploaded:
 
 @click.command(short_help="Put a pipeline on a cluster.")
 @click.argument("pipeline", type=click.Choice(("training",)), default="training")
-@click.option("--profile", default="cpu", show_default=True, help="Sizes of the steps: laptop, cpu or gpu.")
+@click.option("--profile", default="cpu", show_default=True, help="How the steps run: laptop, cpu or gpu.")
+@click.option("--image", "images", multiple=True, metavar="STEP=IMAGE", help="An image of your own for a step.")
 @cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def upload(pipeline: str, profile: str, cluster: Cluster, as_json: bool) -> None:
+def upload(pipeline: str, profile: str, images: tuple[str, ...], cluster: Cluster, as_json: bool) -> None:
     """Compiles PIPELINE for a cluster and uploads it to its Kubeflow Pipelines.
 
     A version's name is the digest of its content: what is there already is not uploaded again.
@@ -50,7 +52,7 @@ def upload(pipeline: str, profile: str, cluster: Cluster, as_json: bool) -> None
       saiki upload training --cluster manifests/overlays/kind/settings.yaml
       saiki upload training --cluster manifests/overlays/gke/settings.yaml --profile gpu --token-file token.txt
     """
-    compiled = compile_training(cluster.settings, profile)
+    compiled = compile_training(cluster.settings, profile, read_images(images))
     uploaded = ensure_uploaded(cluster.connect(), compiled)
     if as_json:
         click.echo(json.dumps(asdict(uploaded), indent=2))

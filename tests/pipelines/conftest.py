@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -19,17 +19,22 @@ def server() -> Iterator[KfpServer]:
 
 
 @functools.cache
-def _compiled(settings: ClusterSettings, profile: str) -> compiled.CompiledPipeline:
-    return compiled.compile_training(settings, profile)
+def _compiled(
+    settings: ClusterSettings, profile: str, images: tuple[tuple[str, str], ...]
+) -> compiled.CompiledPipeline:
+    return compiled.compile_training(settings, profile, dict(images))
 
 
 @pytest.fixture
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands compile for the same settings and profile once in a session."""
 
-    def compile_once(settings: ClusterSettings, profile: str) -> compiled.CompiledPipeline:
+    def compile_once(
+        settings: ClusterSettings, profile: str, images: Mapping[str, str] | None = None
+    ) -> compiled.CompiledPipeline:
         # Where the server is does not count for what is compiled.
-        return _compiled(settings.model_copy(update={"endpoint": "", "ui": ""}), profile)
+        known = settings.model_copy(update={"endpoint": "", "ui": ""})
+        return _compiled(known, profile, tuple(sorted((images or {}).items())))
 
     for command in ("upload_command", "submit_command"):
         monkeypatch.setattr(f"pipelines.{command}.compile_training", compile_once)

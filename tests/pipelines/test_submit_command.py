@@ -108,6 +108,16 @@ def test_a_local_task_is_copied_to_the_data_root(server: KfpServer, tmp_path: Pa
     assert storage.read(uri) == path.read_bytes()
 
 
+def test_a_step_may_have_an_image_of_its_own(server: KfpServer, tmp_path: Path, task: str) -> None:
+    image = "europe-docker.pkg.dev/PROJECT/team/trainer@sha256:" + "0" * 64
+    assert submit(server, tmp_path, "--set", f"task={task}", "--image", f"train={image}").exit_code == 0
+    [version] = server.versions.values()
+    executors = version["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
+    assert executors["exec-train"]["container"]["image"] == image
+    wrong = submit(server, tmp_path, "--set", f"task={task}", "--image", image)
+    assert "is not STEP=IMAGE" in str(wrong.exception)
+
+
 def test_parameters_may_stand_in_a_file(server: KfpServer, tmp_path: Path, task: str) -> None:
     (tmp_path / "params.yaml").write_text(f"task: {task}\nsample: 1\nbudget: 3\n")
     assert submit(server, tmp_path, "--params", str(tmp_path / "params.yaml"), "--set", "budget=4").exit_code == 0
