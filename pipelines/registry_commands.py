@@ -9,7 +9,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +18,16 @@ from typing import Any, TypeVar
 import click
 
 from components._shared import storage
-from components._shared.errors import InputError, NotFoundError
+from components._shared.errors import InputError, NotFoundError, ServingError
 from components._shared.garbage import Garbage, find_garbage, remove_garbage
 from components._shared.known_registries import known_registries
 from components._shared.records import Attempt, Champion
 from components._shared.registry import Registry, open_root, tasks_in
 from components._shared.windows import parse_span
+from components.push.deployment import deploy as deployed
+from components.push.deployment import follow_champion, samples_of, server_of
+from components.push.server import Overtaken
+from pipelines.cluster_settings import ClusterSettings, read_cluster_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,6 +45,29 @@ _REGISTRY = click.option(
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 _WHY = click.option("--why", required=True, help="The reason, for the record.")
+
+
+def _serving_options(command: Command) -> Command:
+    for option in (
+        click.option("--serving", default="", help="The server, [namespace/]name.  [default: serving-TASK]"),
+        click.option(
+            "--deploy",
+            type=click.Choice(["none", "tf-serving"]),
+            default="none",
+            show_default=True,
+            help="Serve the version and check its answers first.",
+        ),
+        click.option(
+            "--cluster",
+            "settings",
+            type=click.Path(path_type=Path, dir_okay=False),
+            envvar="SAIKI_CLUSTER",
+            show_envvar=True,
+            help="The cluster's settings.yaml: registry and namespace.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="Champion, versions, attempts and moves of a task.")
@@ -103,23 +131,41 @@ def models(registry: str, task_name: str, as_json: bool) -> None:
 @click.command(short_help="Make a version the champion by hand.")
 @click.argument("version", type=int)
 @_registry_options
+@_serving_options
 @_WHY
 @click.option("--pin", is_flag=True, help="Also make it the reference that quality must hold against from now on.")
 @click.option("--repair", is_flag=True, help="Write a champion pointer that cannot be read anew.")
 @_JSON
-def promote(version: int, registry: str, task_name: str, why: str, pin: bool, repair: bool, as_json: bool) -> None:
+def promote(
+    version: int,
+    registry: str,
+    task_name: str,
+    settings: Path | None,
+    deploy: str,
+    serving: str,
+    why: str,
+    pin: bool,
+    repair: bool,
+    as_json: bool,
+) -> None:
     """Makes VERSION the champion, by hand. A hold stays until it is released.
 
     \b
-    Example:
+    Examples:
       saiki promote 3 --why "version 4 is slow on old phones"
+      saiki promote 3 --deploy tf-serving --cluster manifests/overlays/gke/settings.yaml --why "..."
     """
-    found = _open(registry, task_name)
+    if repair and deploy != "none":
+        raise InputError(
+            "A pointer is repaired without a server", where="--repair", fix="leave --deploy out, then promote again"
+        )
+    found, cluster = _on_cluster(registry, task_name, settings)
     if repair:
         champion = found.repair(version, who=_who(), why=why)
     else:
         _, generation = found.champion()
-        champion = found.promote(version, generation=generation, who=_who(), why=why)
+        with _served(found, version, deploy, serving, cluster.namespace if settings else ""):
+            champion = found.promote(version, generation=generation, who=_who(), why=why)
     if pin:
         champion = found.pin(version, who=_who(), why=why)
     _print_champion(found, champion, as_json)
@@ -127,18 +173,32 @@ def promote(version: int, registry: str, task_name: str, why: str, pin: bool, re
 
 @click.command(short_help="Return to an earlier champion and hold it.")
 @_registry_options
+@_serving_options
 @click.option("--to", type=int, help="The version.  [default: the champion before this one]")
 @_WHY
 @_JSON
-def rollback(registry: str, task_name: str, to: int | None, why: str, as_json: bool) -> None:
+def rollback(
+    registry: str,
+    task_name: str,
+    settings: Path | None,
+    deploy: str,
+    serving: str,
+    to: int | None,
+    why: str,
+    as_json: bool,
+) -> None:
     """Makes an earlier version the champion, and holds it: runs promote nothing until `saiki release`.
 
     \b
-    Example:
+    Examples:
       saiki rollback --why "complaints about late departures"
+      saiki rollback --deploy tf-serving --cluster manifests/overlays/gke/settings.yaml --why "..."
     """
-    found = _open(registry, task_name)
-    _print_champion(found, found.rollback(who=_who(), why=why, to=to), as_json)
+    found, cluster = _on_cluster(registry, task_name, settings)
+    version = found.champion_before() if to is None else to
+    with _served(found, version, deploy, serving, cluster.namespace if settings else ""):
+        champion = found.rollback(who=_who(), why=why, to=version)
+    _print_champion(found, champion, as_json)
 
 
 @click.command(short_help="Lift the hold of a rollback.")
@@ -242,6 +302,44 @@ def _open(root: str, task: str) -> Registry:
             fix=f"give --task-name: {', '.join(known)}" if known else "run the pipeline first: no task was judged here",
         )
     return Registry(root, task)
+
+
+def _on_cluster(registry: str, task: str, settings: Path | None) -> tuple[Registry, ClusterSettings]:
+    """The registry that is named, or the cluster's."""
+    cluster = read_cluster_settings(settings) if settings else ClusterSettings()
+    source = click.get_current_context().get_parameter_source("registry")
+    if cluster.registry and source is click.core.ParameterSource.DEFAULT:
+        registry = cluster.registry
+    return _open(registry, task), cluster
+
+
+@contextmanager
+def _served(registry: Registry, version: int, deploy: str, serving: str, namespace: str) -> Iterator[None]:
+    """Makes the server serve a version before the pointer is moved in the context, and follow the pointer after it.
+
+    Leaves the command with exit code 1, and the pointer where it is, if the version is not served as it should be.
+    """
+    server = server_of(deploy, serving, registry.task, namespace=namespace)
+    if server is None:
+        yield
+        return
+    holder = f"{_who()} by hand"
+    samples = samples_of(registry, version)
+    server.check()
+    try:
+        checks = deployed(server, version, samples, holder=holder, force=True)
+        for check in checks:
+            click.echo(check.reason, err=True)
+        if any(check.outcome != "passed" for check in checks):
+            click.echo("The champion stays as it is; the server is put back.", err=True)
+            sys.exit(1)
+        yield
+    except Overtaken as cause:
+        raise ServingError(
+            f"Somebody else deployed at the same moment: {cause}", where=server.where, fix="look at it, then try again"
+        ) from cause
+    finally:
+        follow_champion(server, registry, holder=holder, force=True)
 
 
 def _chosen(registry: Registry, version: int | None, judgement: str) -> tuple[str, Attempt]:

@@ -16,8 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.kubernetes_server import KubernetesServer
+    from tests.pod_runner import ModelServers
+    from tests.serving_cluster import ServingCluster
 
 BUCKET = "saiki-tests"
 
@@ -109,6 +115,53 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def model_servers() -> Iterator[ModelServers]:
+    """Starts model servers."""
+    from tests.pod_runner import TENSORFLOW, ModelServers
+
+    if not TENSORFLOW.exists():
+        pytest.skip("no environment `tensorflow` to serve models in: make setup")
+    servers = ModelServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api() -> Iterator[KubernetesServer | None]:
+    """The twin of the Kubernetes API, or None for the real cluster that the environment names."""
+    from tests.kubernetes_server import KubernetesServer
+    from tests.serving_cluster import REAL
+
+    if REAL:
+        yield None
+        return
+    with KubernetesServer() as twin:
+        yield twin
+
+
+@pytest.fixture(scope="session")
+def served_models(model_servers: ModelServers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of SavedModels by their weights, and of their samples."""
+    from tests.pod_runner import ROOT, TENSORFLOW
+
+    folder = tmp_path_factory.mktemp("served")
+    command = [str(TENSORFLOW), "-m", "tests.small_models", str(folder), "1", "2", "3"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, model_servers: ModelServers, kubernetes_api: KubernetesServer | None
+) -> Iterator[ServingCluster]:
+    """A namespace for a model server, whose registry is a folder."""
+    from tests.serving_cluster import serving_cluster
+
+    with serving_cluster(tmp_path, model_servers, kubernetes_api, str(tmp_path / "registry")) as found:
+        yield found
 
 
 def _aws(url: str) -> dict[str, str]:

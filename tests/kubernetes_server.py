@@ -125,17 +125,17 @@ class KubernetesServer:
     Attributes:
         url: Address.
         rules: Token → what it allows.
-        before: Called with method and path before a request is looked at; what it raises breaks the connection, a
-            `Refused` is answered.
+        before: Called with method, path and token before a request is looked at; a ConnectionError breaks the
+            connection, a `Refused` is answered.
     """
 
     def __init__(self) -> None:
         self.store = Store()
         self.rules: dict[str, tuple[Rule, ...]] = {"admin": ALL}
-        self.before: Callable[[str, str], None] = lambda method, path: None
+        self.before: Callable[[str, str, str], None] = lambda method, path, token: None
         self.watches = 0
         self.cut_watches = threading.Event()
-        self.contacted: list[tuple[str, str]] = []
+        self.contacted: list[tuple[str, str, str]] = []
         handler = type("Bound", (_Handler,), {"api": self})
         self._http = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -288,13 +288,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         self._query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        self.api.contacted.append((self.command, parts.path))
         try:
-            self.api.before(self.command, parts.path)
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            self.api.contacted.append((self.command, parts.path, token))
+            self.api.before(self.command, parts.path, token)
             found = _PATH.fullmatch(parts.path)
             if not found or found["resource"] not in _KINDS:
                 raise Refused(404, "NotFound", "the server could not find the requested resource")
-            self._allowed(found)
+            self._allowed(found, token)
             if found["sub"] == "proxy":
                 self._proxy(found, body)
             elif self._query.get("watch") in ("true", "True", "1"):
@@ -315,8 +316,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _allowed(self, found: re.Match[str]) -> None:
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+    def _allowed(self, found: re.Match[str], token: str) -> None:
         if token not in self.api.rules:
             raise Refused(401, "Unauthorized", "Unauthorized")
         resource = found["resource"] + (f"/{found['sub']}" if found["sub"] else "")

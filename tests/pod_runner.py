@@ -143,12 +143,12 @@ class _Pod:
     def stop(self) -> None:
         """Ends everything."""
         self._stopped.set()
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self.end_server()
-        self._thread.join(10)
-        self.end_server()
+        while self._thread.is_alive():
+            if self._process is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            self.end_server()
+            self._thread.join(0.1)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def end_server(self) -> None:

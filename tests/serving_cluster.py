@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from kubernetes import client, config
 
@@ -25,7 +24,7 @@ from components.push.cluster_api import Cluster
 from components.push.rollout import Rollout
 from components.push.tf_serving import TensorFlowServing
 from tests.kubernetes_server import KubernetesServer, rules_of
-from tests.pod_runner import TENSORFLOW, ModelServers, PodRunner
+from tests.pod_runner import ModelServers, PodRunner
 
 SERVING = Path(__file__).resolve().parents[1] / "manifests" / "serving" / "base"
 REAL = os.environ.get("SAIKI_TEST_KUBECONFIG", "")
@@ -97,6 +96,7 @@ class ServingCluster:
         config.load_kube_config(str(self.kubeconfig), client_configuration=settings)
         if token:
             settings.api_key = {"authorization": f"Bearer {token}"}
+            settings.refresh_api_key_hook = None
         settings.retries = False
         cluster = Cluster(client.ApiClient(settings), self.namespace, inside=False)
         name = f"serving-{TASK}"
@@ -172,12 +172,6 @@ def serving_cluster(
             yield cluster
     finally:
         cluster.close()
-
-
-def needs_tensorflow() -> None:
-    """Skips a test where the environment of the model servers is not there."""
-    if not TENSORFLOW.exists():
-        pytest.skip("no environment `tensorflow` to serve models in: make setup")
 
 
 def _manifest(file: str, kind: str) -> dict[str, Any]:

@@ -240,28 +240,36 @@ class Registry:
         """Makes an earlier version the champion again, and holds it: the schedule promotes nothing until the release.
 
         Args:
-            to: The version; none: the champion before this one.
+            to: The version; none: see `champion_before`.
 
         Raises:
             RegistryError: There is no earlier champion, or no such version.
             PreconditionError: The pointer moved at the same moment.
         """
         current, generation = self._present()
-        if to is None:
-            moves = iter(self.moves())
-            # What was champion before this version became it; what was rolled back since is no place to return to.
-            next((move for move in moves if move.action == "promotion" and move.version == current.version), None)
-            earlier = [move.version for move in moves if move.version != current.version]
-            if not earlier:
-                raise RegistryError(
-                    f"'{self.task}' has had no champion before version {current.version}",
-                    where=self.root,
-                    fix="name the version: saiki rollback --to VERSION",
-                )
-            to = earlier[0]
+        to = self.champion_before() if to is None else to
         return self._move(
             "rollback", current, generation, version=to, reference=current.reference, hold=why, who=who, why=why
         )
+
+    def champion_before(self) -> int:
+        """The version that was champion before the present one became it.
+
+        Raises:
+            RegistryError: There is no champion, or there was none before it.
+        """
+        current, _ = self._present()
+        moves = iter(self.moves())
+        # What was champion before this version became it; what was rolled back since is no place to return to.
+        next((move for move in moves if move.action == "promotion" and move.version == current.version), None)
+        earlier = [move.version for move in moves if move.version != current.version]
+        if not earlier:
+            raise RegistryError(
+                f"'{self.task}' has had no champion before version {current.version}",
+                where=self.root,
+                fix="name the version: saiki rollback --to VERSION",
+            )
+        return earlier[0]
 
     def release(self, *, who: str, why: str) -> Champion:
         """Lifts a hold; where there is none, nothing is written."""

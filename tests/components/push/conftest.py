@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +21,7 @@ from components._shared.verdict import Outcome, Verdict
 from components._shared.windows import Windows
 from components.push.executor import Pushed, push
 from components.push.server import Server
-from tests.kubernetes_server import KubernetesServer
-from tests.pod_runner import TENSORFLOW, ModelServers
-from tests.serving_cluster import REAL, ServingCluster, needs_tensorflow, serving_cluster
+from tests.serving_cluster import ServingCluster
 
 WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
 
@@ -99,43 +96,6 @@ def make_run(make_model: Callable[..., Path], tmp_path: Path) -> Callable[..., R
         return Run(registry, tmp_path / "files", home, judgement, outcome, samples)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def model_servers() -> Iterator[ModelServers]:
-    """Starts model servers."""
-    needs_tensorflow()
-    servers = ModelServers()
-    yield servers
-    servers.close()
-
-
-@pytest.fixture(scope="session")
-def kubernetes_api() -> Iterator[KubernetesServer | None]:
-    """The twin, or None for the real cluster that the environment names."""
-    if REAL:
-        yield None
-        return
-    with KubernetesServer() as twin:
-        yield twin
-
-
-@pytest.fixture(scope="session")
-def served_models(model_servers: ModelServers, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of SavedModels by their weights, and of their samples."""
-    folder = tmp_path_factory.mktemp("served")
-    command = [str(TENSORFLOW), "-m", "tests.small_models", str(folder), "1", "2", "3", "4"]
-    subprocess.run(command, cwd=TENSORFLOW.parents[3], check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture
-def cluster(
-    tmp_path: Path, model_servers: ModelServers, kubernetes_api: KubernetesServer | None
-) -> Iterator[ServingCluster]:
-    """A namespace for a server of `flights`, whose registry is a folder."""
-    with serving_cluster(tmp_path, model_servers, kubernetes_api, str(tmp_path / "registry")) as found:
-        yield found
 
 
 @pytest.fixture
