@@ -139,22 +139,28 @@ class Connection:
             answer = json.loads(self._get(f"/apis/v1beta1/runs/{quote(run_id, safe='')}"))
             found = json.loads((answer.get("pipeline_runtime") or {}).get("workflow_manifest") or "null")
         except KfpError as error:
-            if error.status in (404, 501):
-                return None
-            raise
+            if error.passing:
+                raise
+            return None
         except ValueError:
             return None
         return found if isinstance(found, dict) else None
 
     def log(self, run_id: str, pod: str) -> str:
         """What a step has printed; empty if it is not to be had."""
-        path = f"/apis/v1alpha1/runs/{quote(run_id, safe='')}/nodes/{quote(pod, safe='')}/log"
-        try:
-            text = self._get(path)
-        except KfpError:
-            return ""
-        # An error comes with status 200, after what was read.
-        return text[: found.start()] if (found := re.search(r'\{"error_message":', text)) else text
+        space = f"&podnamespace={quote(self.namespace)}" if self.namespace else ""
+        # Of the API server itself, and of Kubeflow's page, which does not hand on the first.
+        for path in (
+            f"/apis/v1alpha1/runs/{quote(run_id, safe='')}/nodes/{quote(pod, safe='')}/log",
+            f"/k8s/pod/logs?podname={quote(pod, safe='')}&runid={quote(run_id, safe='')}{space}",
+        ):
+            try:
+                text = self._get(path)
+            except KfpError:
+                continue
+            # An error comes with status 200, after what was read.
+            return text[: found.start()] if (found := re.search(r'\{"error_message":', text)) else text
+        return ""
 
     def _get(self, path: str) -> str:
         api = self.client._run_api.api_client

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 import uuid
@@ -903,6 +904,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet: tests read `requests`."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has gone away is nothing to tell."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def handler_of(twin: KfpServer) -> type[BaseHTTPRequestHandler]:
     """What answers the requests of an HTTP server."""
     return type("Handler", (_Handler,), {"twin": twin})
@@ -912,8 +922,7 @@ def handler_of(twin: KfpServer) -> type[BaseHTTPRequestHandler]:
 def kfp_server(*, multi_user: bool = False) -> Iterator[KfpServer]:
     """A server on loopback, for as long as the block lasts."""
     twin = KfpServer(multi_user=multi_user)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler_of(twin)) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), handler_of(twin)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         twin.endpoint = f"http://127.0.0.1:{server.server_address[1]}"

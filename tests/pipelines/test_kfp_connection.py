@@ -343,6 +343,16 @@ def test_all_pages_are_read(server: KfpServer) -> None:
     assert [each.display_name for each in found] == [f"e{number:03}" for number in range(205)]
 
 
+def test_a_log_comes_from_the_server_or_from_the_page_before_it(server: KfpServer) -> None:
+    connection = connect(server.endpoint)
+    assert connection.log("run", "pod") == ""
+    server.faults = [
+        Fault("GET", "/nodes/pod/log", status=200, body="<html>", content_type="text/html"),
+        Fault("GET", "/k8s/pod/logs", status=200, body="error: no rows\n", content_type="text/plain"),
+    ]
+    assert connection.log("run", "pod") == "error: no rows\n"
+
+
 def self_signed(folder: Path) -> tuple[Path, Path]:
     """A certificate for localhost, which signs itself, and its key."""
     from cryptography import x509
