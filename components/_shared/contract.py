@@ -71,8 +71,34 @@ class Contract(BaseModel):
 _FIX = "correct the fields named above; docs/task-file.md describes every field"
 
 
+_MOST_VALUES = 1_000_000
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML whose timestamps stay text, whose keys are unique, and where yes/no/on/off are words."""
+    """YAML whose timestamps stay text, whose keys are unique, and where yes/no/on/off are words.
+
+    Of aliases that stand for aliases, a few lines may mean more values than any machine holds: those are refused.
+    """
+
+    def get_single_node(self) -> Any:
+        """The document's node tree, once its size is known."""
+        node = super().get_single_node()
+        if node is not None and _values_of(node, {}) > _MOST_VALUES:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"its aliases stand for more than {_MOST_VALUES:,} values", node.start_mark
+            )
+        return node
+
+
+def _values_of(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for, where each alias counts as what it means."""
+    if id(node) not in known:
+        # A node that is met again inside itself never ends.
+        known[id(node)] = _MOST_VALUES + 1
+        inside = node.value if isinstance(node, yaml.CollectionNode) else []
+        children = [child for each in inside for child in (each if isinstance(each, tuple) else (each,))]
+        known[id(node)] = 1 + sum(_values_of(child, known) for child in children)
+    return known[id(node)]
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -100,9 +126,12 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 def load_yaml(text: str | bytes) -> Any:
     """Plain values of a YAML or JSON text, read as the contracts read it (JSON, often large, by the fast way)."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return yaml.load(text, Loader=_Loader)
+        try:
+            return json.loads(text)
+        except ValueError:
+            return yaml.load(text, Loader=_Loader)
+    except RecursionError as cause:
+        raise yaml.YAMLError("it is nested too deeply") from cause
 
 
 def yaml_problem(cause: yaml.YAMLError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zipfile
 import zlib
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from components._shared.task import DataSection
 
 BLOCK_ROWS = 65_536
+EXPANDS = 250
+"""A compressed file that unpacks to more than so many times its size is taken for one that is made to fill a disk."""
+_HARMLESS = 64 << 20
+"""Bytes that any file may unpack to."""
 _LINES_BYTES = 8 << 20
 
 _FORMATS = {
@@ -110,7 +115,9 @@ def _read_source(source: Source, path: Path, data: DataSection, header: Header) 
             stem = base.lower().removesuffix(".gz")
             kind = data.file_format or _format_of(stem, source.uri)
             file = File(source.uri, base)
-            content = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if magic[:2] == b"\x1f\x8b" else stream
+            content: BinaryIO = stream
+            if magic[:2] == b"\x1f\x8b":
+                content = _bounded(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), source.size, source.uri)
             for block in _read_file(kind, content, file.name, data, header):
                 yield file, block
 
@@ -137,9 +144,49 @@ def _read_archive(
             kind = data.file_format or _FORMATS[Path(info.filename.lower()).suffix]
             name = source.uri if len(members) == 1 else f"{source.uri}#{info.filename}"
             file = File(name, base if len(members) == 1 else f"{base}#{info.filename}")
-            with archive.open(info) as content:
-                for block in _read_file(kind, cast(BinaryIO, content), file.name, data, header):
+            with archive.open(info) as member:
+                content = _bounded(cast(BinaryIO, member), info.compress_size, file.name)
+                for block in _read_file(kind, content, file.name, data, header):
                     yield file, block
+
+
+class _Unpacked(io.RawIOBase):
+    """What a compressed stream unpacks to, up to a size that no honest file has."""
+
+    def __init__(self, stream: BinaryIO, packed: int, where: str) -> None:
+        super().__init__()
+        self._stream = stream
+        self._most = max(_HARMLESS, packed * EXPANDS)
+        self._where = where
+        self._furthest = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._furthest = max(self._furthest, self._stream.tell())
+        if self._furthest > self._most:
+            raise DataError(
+                f"The file unpacks to more than {EXPANDS} times its size: it looks as if made to fill a disk",
+                where=self._where,
+                fix="look at it; if it is what it should be, store it uncompressed",
+            )
+        return len(data)
+
+
+def _bounded(stream: BinaryIO, packed: int, where: str) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(_Unpacked(stream, packed, where), buffer_size=1 << 20))
 
 
 def _is_data(name: str, data: DataSection) -> bool:

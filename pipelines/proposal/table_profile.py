@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import re
+import shutil
 import tempfile
 import zipfile
 from collections import Counter
@@ -161,7 +162,11 @@ def _unzipped(path: Path, stack: ExitStack) -> Path:
             where=str(path),
             fix="unpack it and give one of them: " + ", ".join(members[:5]),
         )
-    return Path(archive.extract(members[0], stack.enter_context(tempfile.TemporaryDirectory())))
+    # By the last part of its name: a member's path may lead anywhere.
+    target = Path(stack.enter_context(tempfile.TemporaryDirectory())) / Path(members[0].replace("\\", "/")).name
+    with archive.open(members[0]) as member, target.open("wb") as stream:
+        shutil.copyfileobj(member, stream)
+    return target
 
 
 def _read_csv(connection: DuckDBPyConnection, path: Path) -> Table:
