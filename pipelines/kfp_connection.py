@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from components._shared.errors import InputError, SaikiError
+from components._shared.errors import InputError, SaikiError, masked
 from pipelines.kfp_access import Access, Credentials
 
 ANSWER_WITHIN = (10, 60)
@@ -65,7 +65,7 @@ class Connection:
         self._ui = (ui or endpoint).rstrip("/")
 
     def __repr__(self) -> str:
-        return f"Connection({_without_password(self.endpoint)!r}, namespace={self.namespace!r})"
+        return f"Connection({masked(self.endpoint)!r}, namespace={self.namespace!r})"
 
     def link(self, *parts: str) -> str:
         """The page of something in Kubeflow's UI, such as `link("runs", run_id)`."""
@@ -205,7 +205,7 @@ def _checked(endpoint: str) -> str:
     address = urlsplit(url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise InputError(
-            "No endpoint of Kubeflow Pipelines is given" if not url else f"{_without_password(url)!r} is not a URL",
+            "No endpoint of Kubeflow Pipelines is given" if not url else f"'{url}' is not a URL",
             where="--endpoint, or `endpoint` in the settings given as --cluster",
             fix="give one such as https://kubeflow.example.com/pipeline, or http://localhost:8888 while "
             "`kubectl port-forward -n kubeflow svc/ml-pipeline 8888` runs",
@@ -288,7 +288,7 @@ def _check_is_json(answer: Any, url: str) -> None:
     if "html" in headers.get("content-type", ""):
         raise KfpError(
             "A web page answers where the API is expected: most likely one to log in",
-            where=_without_password(url),
+            where=url,
             fix=_LOG_IN,
             status=401,
         )
@@ -310,7 +310,7 @@ def _unreachable(cause: Exception, url: str, credentials: Credentials) -> KfpErr
             if "CERTIFICATE" in text.upper()
             else "check whether the endpoint begins with http:// or https://"
         )
-        return KfpError(what, where=_without_password(url), fix=fix)
+        return KfpError(what, where=url, fix=fix)
     if isinstance(reason, causes.NameResolutionError):
         what = f"There is no host {urlsplit(url).hostname}: its name cannot be resolved"
     elif isinstance(reason, causes.ConnectTimeoutError) and not isinstance(reason, causes.NewConnectionError):
@@ -321,7 +321,7 @@ def _unreachable(cause: Exception, url: str, credentials: Credentials) -> KfpErr
         what, sent = f"{host} took the request, but gave no answer within {ANSWER_WITHIN[1]} seconds", True
     else:
         what, sent = f"The connection to {host} broke: {_plain(str(_innermost(reason)))}", True
-    return KfpError(credentials.masked(what), where=_without_password(url), fix=fix, unsure=sent, passing=True)
+    return KfpError(credentials.masked(what), where=url, fix=fix, unsure=sent, passing=True)
 
 
 def _innermost(cause: Any) -> Any:
@@ -376,7 +376,7 @@ def _refused(cause: Any, address: str, credentials: Credentials) -> KfpError:
             fix = "try again; if it stays so, look at the log of the ml-pipeline pod"
     error = KfpError(
         what,
-        where=_without_password(address),
+        where=address,
         fix=fix,
         status=status,
         # What the API itself calls an internal error it has not done.
@@ -412,7 +412,3 @@ def _plain(text: str) -> str:
     text = re.sub(r"^HTTPS?Connection(?:Pool)?\([^)]*\): ", "", text)
     text = re.sub(r"^Failed to establish a new connection: \[Errno -?\d+\] ", "", text)
     return text if len(text) <= 600 else f"{text[:300]} … {text[-250:]}"
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)
