@@ -11,6 +11,7 @@ import yaml
 
 from components._shared.contract import canonical_json, load_yaml, yaml_problem
 from components._shared.errors import InputError
+from components._shared.storage import check_no_secret
 from components.conclude.executor import RESULTS
 from pipelines.cluster_settings import ClusterSettings
 from pipelines.compiled import CompiledPipeline
@@ -67,7 +68,11 @@ def check_run_parameters(known: Mapping[str, type], given: Mapping[str, Any], *,
                 where=where,
                 fix=f"use one of: {', '.join(known)}",
             )
-    return {name: _typed(name, value, known[name], where) for name, value in given.items()}
+    typed = {name: _typed(name, value, known[name], where) for name, value in given.items()}
+    for name in _URIS:
+        # Before it is printed, logged, or shown in the user interface.
+        check_no_secret(typed.get(name, ""))
+    return typed
 
 
 def cluster_parameters(
