@@ -70,15 +70,12 @@ def moved(here: Cluster) -> list[Object]:
 
 
 def test_applying_twice_changes_nothing(cluster: Cluster) -> None:
-    def versions() -> str:
-        kinds = "deployments,services,roles,rolebindings,networkpolicies,serviceaccounts,limitranges,configmaps,pdb"
-        return cluster.kubectl("get", kinds, "-o=jsonpath={.items[*].metadata.generation}").stdout
-
-    before = versions()
     answer = cluster.apply(*moved(cluster))
 
     assert answer.returncode == 0, answer.stderr
-    assert versions() == before
+    changed = [line for line in answer.stdout.splitlines() if not line.endswith(" unchanged")]
+    # kubectl sends the selector of a disruption budget each time, the same.
+    assert changed == ["poddisruptionbudget.policy/serving-flights configured"]
 
 
 def test_the_pods_of_the_servers_are_admitted(cluster: Cluster) -> None:
@@ -128,7 +125,6 @@ def test_a_container_that_says_nothing_gets_requests_and_a_memory_limit(cluster:
 
     assert answer.returncode == 0, answer.stderr
     (admitted,) = containers(yaml.safe_load(answer.stdout))
-    # Of what has a maximum but no default, Kubernetes makes the maximum the default limit.
     limits = {"cpu": "16", "memory": "2Gi"}
     assert admitted["resources"] == {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": limits}
 
