@@ -113,7 +113,7 @@ def run(
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
         _show(progress, result, arguments)
-    sys.exit(0 if result["outcome"] == "passed" else 1)
+    sys.exit(0 if result["outcome"] == "passed" and result["result"] != "not_served" else 1)
 
 
 def _load_training(images: Mapping[str, str]) -> Callable[..., Any]:
@@ -222,6 +222,7 @@ def _result(steps: list[StepRun], arguments: dict[str, Any], state: Path, second
         "outcome": verdict.outcome,
         "summary": verdict.summary,
         "result": pushed.outputs["result"],
+        "reason": pushed.outputs["reason"],
         "version": int(pushed.outputs["version"]),
         "champion": champion.version if champion else 0,
         "replayed": bool(json.loads(planned["pointer"])["replayed"]),
@@ -262,7 +263,14 @@ def _outcome(step: StepRun) -> str:
     return Verdict.from_json(Path(verdict.path).read_text(encoding="utf-8")).outcome.replace("_", " ")
 
 
-_COLOUR = {"passed": "green", "promoted": "green", "already champion": "green", "failed": "red", "rejected": "red"}
+_COLOUR = {
+    "passed": "green",
+    "promoted": "green",
+    "already champion": "green",
+    "failed": "red",
+    "rejected": "red",
+    "not served": "red",
+}
 
 
 def _colour(outcome: str) -> str:
@@ -341,6 +349,7 @@ _RESULT = {
     "held": ": not replaced, since a rollback holds it (`saiki release` lifts that)",
     "superseded": ": it was moved while this run worked, so nothing was promoted; run again",
     "rejected": ": the candidate was turned down",
+    "not_served": ": the candidate passed, but was not served as it should be",
 }
 
 

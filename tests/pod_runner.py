@@ -70,6 +70,7 @@ class PodRunner:
 
     Attributes:
         slow: Seconds by which an init container takes longer.
+        too_large: Versions for which a server's memory does not suffice.
         restart_pause: Seconds before a container that ended is started again.
     """
 
@@ -84,6 +85,7 @@ class PodRunner:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.slow = 0.0
+        self.too_large: set[str] = set()
         self.restart_pause = 0.1
 
     def __enter__(self) -> PodRunner:
@@ -196,6 +198,8 @@ class _Pod:
     def _serve(self, container: Any) -> None:
         self._server = self._runner.servers.start(self._folder / "models.config", self._address)
         self._report(container, {"running": {}})
+        if (self._metadata.annotations or {}).get("saiki/version") in self._runner.too_large:
+            self.end_server()
         path = container.readiness_probe.http_get.path
         while not self._stopped.is_set() and _is_alive(self._server):
             if _answers(f"http://{self._address}:{PORT}{path}"):
@@ -213,7 +217,7 @@ class _Pod:
         reason = "OOMKilled" if code == 137 else "Error"
         ended = {"exitCode": code, "reason": reason, "message": said[-2048:] if falls_back else ""}
         waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}}
-        self._report(container, waiting, last={"terminated": ended}, restarts=self._restarts[kind])
+        self._report(container, waiting, last={"terminated": ended}, restarts=self._restarts[kind] - 1)
 
     def _environment(self, container: Any) -> dict[str, str]:
         values = {}

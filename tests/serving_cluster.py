@@ -29,7 +29,6 @@ from tests.pod_runner import ModelServers, PodRunner
 SERVING = Path(__file__).resolve().parents[1] / "manifests" / "serving" / "base"
 REAL = os.environ.get("SAIKI_TEST_KUBECONFIG", "")
 NETWORK = os.environ.get("SAIKI_TEST_POD_NETWORK", "127.77.0")
-TASK = "flights"
 _FROM_OUTSIDE = {"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get", "create"]}
 """What somebody needs, besides the role of `push`, who is not in the cluster."""
 
@@ -37,14 +36,16 @@ Change = Callable[[dict[str, Any]], object]
 
 
 class ServingCluster:
-    """A namespace with a server for the task `flights`.
+    """A namespace with a server for a task.
 
     Attributes:
+        task: Its name.
         kubeconfig: Of who deploys, with the rights of `manifests/serving/base/deploy-role.yaml`.
         twin: The twin; None: a real cluster.
     """
 
     def __init__(self, folder: Path, servers: ModelServers, twin: KubernetesServer | None, registry: str) -> None:
+        self.task = "flights"
         self.namespace = f"saiki-test-{secrets.token_hex(4)}"
         self.twin = twin
         self.registry = registry
@@ -56,7 +57,6 @@ class ServingCluster:
             self.core.create_namespace({"metadata": {"name": self.namespace}})
             self.core.create_node({"metadata": {"name": node}, "spec": {"unschedulable": True}})
         self.kubeconfig = folder / f"kubeconfig-{self.namespace}"
-        self._write_kubeconfig()
         self.pods = PodRunner(self.admin, self.namespace, servers, NETWORK, node)
 
     def set_up(self, change: Change = lambda deployment: None) -> None:
@@ -65,15 +65,16 @@ class ServingCluster:
         Args:
             change: Changes the Deployment before that.
         """
+        self._write_kubeconfig()
         settings = {"metadata": {"name": "saiki-settings"}, "data": {"registry": self.registry}}
         self.core.create_namespaced_config_map(self.namespace, settings)
-        labels = {"app.kubernetes.io/name": "serving", "app.kubernetes.io/instance": TASK}
+        labels = {"app.kubernetes.io/name": "serving", "app.kubernetes.io/instance": self.task}
         service = _manifest("service.yaml", "Service")
-        service["metadata"]["name"] = f"serving-{TASK}"
+        service["metadata"]["name"] = f"serving-{self.task}"
         service["spec"]["selector"] = labels
         self.core.create_namespaced_service(self.namespace, service)
         deployment = _manifest("deployment.yaml", "Deployment")
-        deployment["metadata"]["name"] = f"serving-{TASK}"
+        deployment["metadata"]["name"] = f"serving-{self.task}"
         spec = deployment["spec"]
         # As kustomize does in `manifests/serving/flights`.
         spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = labels
@@ -82,7 +83,7 @@ class ServingCluster:
         spec["progressDeadlineSeconds"] = 120
         server = spec["template"]["spec"]["containers"][0]
         for probe in ("startupProbe", "readinessProbe"):
-            server[probe]["httpGet"]["path"] = f"/v1/models/{TASK}/metadata"
+            server[probe]["httpGet"]["path"] = f"/v1/models/{self.task}/metadata"
         change(deployment)
         self.apps.create_namespaced_deployment(self.namespace, deployment)
 
@@ -99,17 +100,17 @@ class ServingCluster:
             settings.refresh_api_key_hook = None
         settings.retries = False
         cluster = Cluster(client.ApiClient(settings), self.namespace, inside=False)
-        name = f"serving-{TASK}"
+        name = f"serving-{self.task}"
         rollout = Rollout(cluster, self.namespace, name, stuck_after=stuck_after)
-        return TensorFlowServing(cluster, self.namespace, name, TASK, patience=ask_seconds, rollout=rollout)
+        return TensorFlowServing(cluster, self.namespace, name, self.task, patience=ask_seconds, rollout=rollout)
 
     def deployment(self) -> Any:
         """As it is now."""
-        return self.apps.read_namespaced_deployment(f"serving-{TASK}", self.namespace)
+        return self.apps.read_namespaced_deployment(f"serving-{self.task}", self.namespace)
 
     def patch(self, body: dict[str, Any]) -> Any:
         """Somebody else changes the Deployment."""
-        return self.apps.patch_namespaced_deployment(f"serving-{TASK}", self.namespace, body)
+        return self.apps.patch_namespaced_deployment(f"serving-{self.task}", self.namespace, body)
 
     def change_image(self, container: str, image: str) -> None:
         """Somebody else changes an image."""
@@ -137,7 +138,7 @@ class ServingCluster:
     def _write_kubeconfig(self) -> None:
         role = _manifest("deploy-role.yaml", "Role")
         rules = copy.deepcopy(role["rules"])
-        rules[0]["resourceNames"] = [f"serving-{TASK}"]
+        rules[0]["resourceNames"] = [f"serving-{self.task}"]
         rules.append(_FROM_OUTSIDE)
         if self.twin is not None:
             self.twin.rules["push"] = rules_of({"rules": rules})

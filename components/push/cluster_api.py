@@ -105,7 +105,7 @@ def call(send: Callable[[], Result], *, where: str, doing: str) -> Result:
 
 def refused(cause: Any, *, where: str, doing: str) -> ServingError:
     """What to say of 401 and 403."""
-    fix = "grant it: manifests/serving/base/deploy-role.yaml holds what is needed"
+    fix = "grant it (manifests/serving/base/deploy-role.yaml holds what is needed), or correct the server's name"
     if cause.status == 401:
         fix = "log in again, or renew the kubeconfig's or the service account's token"
     return ServingError(f"We may not {doing}: {said(cause)}", where=where, fix=fix)

@@ -26,7 +26,7 @@ _TRIES = 10
 _LOOK_SECONDS = 5
 """A watch of the Deployment ends after this, to look at the pods: their troubles do not change the Deployment."""
 _STUCK_SECONDS = 60
-_CRASHES = 3
+_CRASHES = 2
 _PROGRESS_SECONDS = 600
 """`progressDeadlineSeconds`, where a Deployment has none."""
 _SLACK_SECONDS = 60

@@ -331,11 +331,40 @@ def test_killed_while_it_deploys_and_run_again_server_and_pointer_are_in_step(
     child = os.fork()
     if child == 0:
         monkeypatch.setattr(server, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-        run.push(server=cluster.server() if step == "none" else server)
+        run.push(server=server)
         os._exit(0)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
     assert run.push(server=server).result == "promoted"
     in_step(cluster, server, 1)
+
+
+@pytest.mark.parametrize("step", ["before the champion is put back", "before the promotion is recorded"])
+def test_killed_after_the_checks_and_run_again_server_and_pointer_are_in_step(
+    step: str, cluster: ServingCluster, make_served: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    cluster.set_up()
+    server = cluster.server()
+    make_served("j1", 1).push(server=server)
+    fails = step == "before the champion is put back"
+    run = make_served("j2", 2, samples_of=3 if fails else 2)
+    child = os.fork()
+    if child == 0:
+        if fails:
+            monkeypatch.setattr("components.push.executor.follow_champion", die)
+        else:
+            monkeypatch.setattr(Registry, "record_attempt", die)
+        run.push(server=server)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert server.told().version == 2
+    # Another run finds the server claimed, and leaves it alone.
+    assert make_served("j3", 3, "failed").push(server=server).result == "rejected"
+    assert server.told().version == 2
+    assert run.push(server=server).result == ("not_served" if fails else "promoted")
+    in_step(cluster, server, 1 if fails else 2)
 
 
 def test_a_rejected_run_leaves_a_server_to_whoever_is_deploying_there(
