@@ -57,10 +57,9 @@ _PATIENCE = 600
 _IDLE = 60
 """Seconds after which a Podman service ends that nobody asks anything any more."""
 
+_BEGINS = re.compile(r"^components\._shared\.errors\.(?=\w+: )", re.MULTILINE)
 _OURS = re.compile(
-    r"^components\._shared\.errors\.(?P<kind>\w+): (?P<what>.*?)"
-    r"(?:\n  where: (?P<where>.*?))?(?:\n  do:    (?P<fix>.*?))?\s*\Z",
-    re.MULTILINE | re.DOTALL,
+    r"(?P<kind>\w+): (?P<what>.*?)(?:\n  where: (?P<where>.*?))?(?:\n  do:    (?P<fix>.*?))?\s*\Z", re.DOTALL
 )
 
 
@@ -315,7 +314,9 @@ def _connected(address: str, service: subprocess.Popen[bytes]) -> Any:
 
 def _said(text: str) -> dict[str, str]:
     """What a failed task said, in the form in which a worker reports it."""
-    found = _OURS.search(text)
+    # An error that another one led to comes last.
+    ours = [match.end() for match in _BEGINS.finditer(text)]
+    found = _OURS.match(text, ours[-1]) if ours else None
     begin = text.rfind("Traceback (most recent call last)")
     report = {"traceback": text[begin:] if begin >= 0 else text, "where": "", "fix": ""}
     if found is None:

@@ -130,6 +130,11 @@ def test_a_run_on_folders_has_no_network_and_no_credentials(tmp_path):
 def test_what_a_step_raised_in_a_container_is_told_as_elsewhere():
     log = """some line
 Traceback (most recent call last):
+components._shared.errors.TaskError: No such file
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
   File "executor.py", line 3, in x
 components._shared.errors.DataError: There is no such file
   where: rows.csv
