@@ -437,9 +437,10 @@ from pathlib import Path
 from components._shared import storage
 root, source, copy = sys.argv[1:]
 storage.check_root(root)
-storage.create(storage.join(root, "large"), Path(source))
-storage.fetch(storage.join(root, "large"), Path(copy))
-for call in (lambda: storage.create(storage.join(root, "large"), b""), lambda: storage.read(storage.join(root, "none"))):
+large, none = storage.join(root, "large"), storage.join(root, "none")
+storage.create(large, Path(source))
+storage.fetch(large, Path(copy))
+for call in (lambda: storage.create(large, b""), lambda: storage.read(none)):
     try:
         call()
     except storage.StorageError as error:
