@@ -13,7 +13,7 @@ from components._shared.registry import Registry
 from tests.small_task import AS_OF, write_task
 
 ROOT = Path(__file__).resolve().parents[2]
-ROUNDS = 10
+ROUNDS = 6
 
 
 class Pusher(subprocess.Popen):
@@ -125,6 +125,7 @@ def test_a_rollback_at_the_same_moment_holds_or_is_refused(any_root, candidate, 
         registry.release(who="a person", why="again")
 
 
+@pytest.mark.parametrize("any_root", ["gs", "s3"], indirect=True)
 def test_two_whole_runs_at_once(any_root, tmp_path):
     task = write_task(tmp_path / "task")
     registry = Registry(f"{any_root}/registry", "stands")

@@ -1,8 +1,11 @@
 """What schedules.yaml may say, and what turns what KFP has into it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 
 from components._shared.errors import InputError
 from pipelines.schedules import (
@@ -26,7 +29,6 @@ def schedule(**others):
 
 
 def read(tmp_path, *schedules, **others):
-    import yaml
 
     path = tmp_path / "schedules.yaml"
     path.write_text(yaml.safe_dump({"format": "saiki/schedules/v1", "schedules": list(schedules), **others}))
@@ -75,7 +77,6 @@ def settled(**others):
 
 def kept(identifier, wanted, *, paused=False, age=1, **others):
     """A recurring run; the others are what KFP has in place of what its description was written for."""
-    from dataclasses import replace
 
     return Kept(identifier, NOW - timedelta(days=age), paused, wanted.digest(), replace(wanted, **others))
 
@@ -203,3 +204,11 @@ PAST, FUTURE = "2024-05-01T00:00:00Z", "2024-07-01T00:00:00Z"
 def test_kfp_is_given_the_start_from_which_the_first_run_is_the_one_meant(fields, again, start):
     assert first_start(settled(**fields), NOW, again=again) == start
     assert iso(NOW) == "2024-06-01T12:00:00Z"
+
+
+def test_the_example_is_one():
+    example = read_schedules(Path(__file__).resolve().parents[2] / "examples" / "schedules.yaml")
+    assert [(each.name, each.cron) for each in example.schedules] == [
+        ("orders-nightly", "0 30 3 * * *"),
+        ("orders-sunday-mlp", "0 0 6 * * sun"),
+    ]
