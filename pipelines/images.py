@@ -249,11 +249,14 @@ class Engine:
 
     def has_pushed(self, name: str, *, insecure: bool) -> bool:
         """Whether the image registry has that name."""
-        if self.name == "docker":
-            command = ["manifest", "inspect", *(["--insecure"] if insecure else []), name]
-        else:
-            command = ["manifest", "inspect", *(["--tls-verify=false"] if insecure else []), f"docker://{name}"]
-        return self._ask(*command).returncode == 0
+        plain_http = {"docker": ["--insecure"]}.get(self.name, ["--tls-verify=false"]) if insecure else []
+        if self.name == "podman":
+            # Its `manifest inspect` has no plain HTTP.
+            repository, _, tag = name.rpartition(":")
+            options = ["--list-tags", "--limit", "1000000", "--format", "{{.Tag}}", *plain_http]
+            return tag in self._ask("search", *options, repository).stdout.split()
+        place = name if self.name == "docker" else f"docker://{name}"
+        return self._ask("manifest", "inspect", *plain_http, place).returncode == 0
 
     def push(self, name: str, *, insecure: bool) -> None:
         """Pushes a name.

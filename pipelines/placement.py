@@ -40,7 +40,10 @@ class Placement:
         task.set_display_name(name or component.replace("_", "-"))
         if component in UNCACHED:
             task.set_caching_options(enable_caching=False)
-        if self.profile is not None:
+        if self.profile is None:
+            if component in self.images:
+                task.set_container_image(self.images[component])
+        else:
             step = self.profile.steps[component]
             self._image(task, component, step)
             _resources(task, step, **chosen)
