@@ -10,24 +10,24 @@ import traceback
 import click
 
 from components._shared.errors import SaikiError
-from pipelines.local import StepError
+from pipelines.local.run import StepError
 
 _COMMANDS: dict[str, str] = {
-    "run": "pipelines.run_command:run",
-    "init": "pipelines.init_command:init",
-    "schema": "pipelines.schema_command:schema",
-    "image": "pipelines.image_command:image",
-    "compile": "pipelines.compile_command:compile_pipelines",
-    "schedule": "pipelines.schedule_command:schedule",
-    "upload": "pipelines.upload_command:upload",
-    "submit": "pipelines.submit_command:submit",
-    "watch": "pipelines.watch_command:watch",
-    "models": "pipelines.registry_commands:models",
-    "promote": "pipelines.registry_commands:promote",
-    "rollback": "pipelines.registry_commands:rollback",
-    "release": "pipelines.registry_commands:release",
-    "report": "pipelines.registry_commands:report",
-    "gc": "pipelines.registry_commands:gc",
+    "run": "pipelines.commands.run:run",
+    "init": "pipelines.commands.init:init",
+    "schema": "pipelines.commands.schema:schema",
+    "image": "pipelines.commands.image:image",
+    "compile": "pipelines.commands.compile:compile_pipelines",
+    "schedule": "pipelines.commands.schedule:schedule",
+    "upload": "pipelines.commands.upload:upload",
+    "submit": "pipelines.commands.submit:submit",
+    "watch": "pipelines.commands.watch:watch",
+    "models": "pipelines.commands.registry:models",
+    "promote": "pipelines.commands.registry:promote",
+    "rollback": "pipelines.commands.registry:rollback",
+    "release": "pipelines.commands.registry:release",
+    "report": "pipelines.commands.registry:report",
+    "gc": "pipelines.commands.registry:gc",
 }
 
 

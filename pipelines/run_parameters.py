@@ -13,8 +13,8 @@ from components._shared.contract import canonical_json, load_yaml, yaml_problem
 from components._shared.errors import InputError
 from components._shared.storage import check_no_secret
 from components.conclude.executor import RESULTS
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compiled import CompiledPipeline
+from pipelines.cluster.compiled import CompiledPipeline
+from pipelines.cluster.settings import ClusterSettings
 
 MOST_BYTES = 10_000
 """Of all parameters of a run together, as JSON: what Kubeflow Pipelines takes unless it is set up otherwise."""

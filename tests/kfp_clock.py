@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipelines.cron import parse_cron
+from pipelines.cluster.cron import parse_cron
 from tests.kfp_server import KfpServer
 
 

@@ -418,7 +418,12 @@ class KfpServer:
         return {}
 
     def delete_recurring_run(self, request: Request, key: str) -> Record:
-        del self.recurring_runs[self._own(request, self.recurring_runs, key, "Job")["recurring_run_id"]]
+        self._own(request, self.recurring_runs, key, "Job")
+        if request.query.get("propagation_policy") != "ORPHAN":
+            # Kubernetes removes what belongs to the schedule: also the workflow of a run that is under way.
+            for run_id in self.active_runs(key):
+                self._move(self.runs[run_id], "FAILED")
+        del self.recurring_runs[key]
         return {}
 
     # What the requests share

@@ -23,8 +23,8 @@ from components.smoke_test.component import smoke_test
 from components.split.component import split
 from components.train.component import train
 from components.validate.component import validate
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.placement import Placement
+from pipelines.cluster.placement import Placement
+from pipelines.cluster.settings import ClusterSettings
 from pipelines.training.config import Profile
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.kfp_access import Access
-from pipelines.kfp_connection import Connection, KfpError, connect
+from pipelines.cluster.access import Access
+from pipelines.cluster.connection import Connection, KfpError, connect
 from tests.kfp_server import kfp_server
 
 

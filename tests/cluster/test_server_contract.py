@@ -11,7 +11,7 @@ import kfp_server_api as api
 import pytest
 import yaml
 
-from pipelines.kfp_connection import Connection, KfpError, equals
+from pipelines.cluster.connection import Connection, KfpError, equals
 
 Later = Callable[[Callable[[], Any]], None]
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from components._shared import storage
-from pipelines.cluster_settings import ClusterSettings, read_cluster_settings
+from pipelines.cluster.settings import ClusterSettings, read_cluster_settings
 from tests.small_task import AS_OF, sales, write_csv, write_task
 
 ROOT = Path(__file__).resolve().parents[2]

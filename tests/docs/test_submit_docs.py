@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 import pytest
 
-from pipelines.submit_command import submit
-from pipelines.upload_command import upload
-from pipelines.watch_command import watch
+from pipelines.commands.submit import submit
+from pipelines.commands.upload import upload
+from pipelines.commands.watch import watch
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/submit.md").read_text(encoding="utf-8")
 OPTIONS = {option for command in (submit, upload, watch) for parameter in command.params for option in parameter.opts}
-CODE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pipelines").glob("*.py"))
+CODE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pipelines").rglob("*.py"))
 
 
 def test_every_option_is_one() -> None:

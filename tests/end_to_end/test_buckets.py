@@ -153,7 +153,7 @@ class Launcher:
 
 
 def test_every_artifact_survives_the_way_through_the_pipeline_root(bucket, tmp_path, monkeypatch):
-    from pipelines.local import run as run_locally
+    from pipelines.local.run import run as run_locally
     from pipelines.training.pipeline import training
 
     if bucket.startswith("s3://"):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from pipelines import images
+from pipelines.images import build as images
 from tests.apt_packages import install
 
 

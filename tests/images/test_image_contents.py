@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components._shared.image import ENVIRONMENT_OF, image_of
-from pipelines import images
+from pipelines.images import build as images
 
 ROOT = Path(__file__).resolve().parents[2]
 MB = 1_000_000

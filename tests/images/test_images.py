@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from components._shared.image import ENVIRONMENT_OF, image_of
-from pipelines import images
-from pipelines.containers import _said, surroundings_of
+from pipelines.images import build as images
+from pipelines.local.containers import _said, surroundings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

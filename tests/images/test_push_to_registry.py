@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from pipelines import images
+from pipelines.images import build as images
 from tests.apt_packages import install
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components._shared.image import image_of
-from pipelines import images
+from pipelines.images import build as images
 from tests.small_task import AS_OF, write_task
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components._shared.image import image_of
-from pipelines.cluster_settings import ClusterSettings, read_cluster_settings
+from pipelines.cluster.settings import ClusterSettings, read_cluster_settings
 from tests.manifests.objects import OVERLAYS, ROOT, built, name_of, of_kind, overlay, the
 
 OLDEST, NEWEST = "1.31", "1.37"
@@ -75,7 +75,7 @@ def test_the_taking_away_of_saiki_leaves_the_namespace(name: str) -> None:
 def test_pinning_names_the_image_that_push_runs_in_and_keeps_the_comments(name: str, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
-    from pipelines.image_pins import pin
+    from pipelines.images.pins import pin
 
     shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
     folder = tmp_path / "manifests" / "overlays" / name

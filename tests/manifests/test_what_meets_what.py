@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from components._shared.image import ENVIRONMENT_OF
-from pipelines.cluster_settings import read_cluster_settings
-from pipelines.compiled import compile_training
+from pipelines.cluster.compiled import compile_training
+from pipelines.cluster.settings import read_cluster_settings
 from pipelines.training.config import PROFILES
 from tests.manifests.objects import OVERLAYS, ROOT, containers, name_of, of_kind, overlay, quantity, selects, the
 
@@ -33,7 +33,7 @@ KFP_REQUESTS = {"cpu": 1.0, "memory": 3.5 * 2**30, "pods": 13}
 
 
 def step(component: str) -> dict[str, str]:
-    """Labels of a step's pod; `pipelines/placement.py` sets the last two."""
+    """Labels of a step's pod; `pipelines/cluster/placement.py` sets the last two."""
     return WORKFLOW | {"app.kubernetes.io/part-of": "saiki", "app.kubernetes.io/component": component}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from pipelines import compiled
-from pipelines.cluster_settings import ClusterSettings
+from pipelines.cluster import compiled
+from pipelines.cluster.settings import ClusterSettings
 from tests.kfp_server import KfpServer, kfp_server
 
 

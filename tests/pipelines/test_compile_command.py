@@ -12,7 +12,7 @@ from kfp import components as kfp_components
 
 from components._shared.errors import InputError, StorageError
 from components._shared.image import ENVIRONMENT_OF
-from pipelines.compile_command import compile_pipelines
+from pipelines.commands.compile import compile_pipelines
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = sorted(path.parent.name for path in ROOT.glob("manifests/overlays/*/settings.yaml"))

@@ -16,8 +16,8 @@ from google.protobuf import json_format
 
 from components._shared.errors import InputError
 from components._shared.image import image_of
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compiled import CompiledPipeline, compile_component, compile_training
+from pipelines.cluster.compiled import CompiledPipeline, compile_component, compile_training
+from pipelines.cluster.settings import ClusterSettings
 from pipelines.training.config import PROFILES
 from pipelines.training.pipeline import training
 
@@ -41,8 +41,8 @@ def specification(text: str) -> dict[str, Any]:
 
 def test_two_processes_in_two_folders_make_the_same_bytes(tmp_path: Path) -> None:
     program = (
-        "from pipelines.cluster_settings import ClusterSettings\n"
-        "from pipelines.compiled import compile_training\n"
+        "from pipelines.cluster.settings import ClusterSettings\n"
+        "from pipelines.cluster.compiled import compile_training\n"
         f"settings = ClusterSettings(**{SETTINGS.model_dump()!r})\n"
         "print(compile_training(settings, 'gpu').text)\n"
     )

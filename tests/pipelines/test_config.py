@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from components._shared.image import ENVIRONMENT_OF, image_of
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compiled import compile_training
+from pipelines.cluster.compiled import compile_training
+from pipelines.cluster.settings import ClusterSettings
 from pipelines.training.config import BACKOFF, PROFILES
 
 SETTINGS = ClusterSettings(

@@ -111,7 +111,7 @@ def test_a_rollback_that_dies_between_server_and_pointer_is_put_right_by_the_nex
     real: Callable[..., Any] = Registry.rollback
 
     def dies(*_: Any, **__: Any) -> None:
-        monkeypatch.setattr("pipelines.registry_commands.follow_champion", lambda *_, **__: None)
+        monkeypatch.setattr("pipelines.commands.registry.follow_champion", lambda *_, **__: None)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Registry, "rollback", dies)
@@ -138,7 +138,7 @@ def test_a_pointer_that_moves_during_a_rollback_wins(
         models.rollback(who="other", why="faster", to=1)
         return found
 
-    monkeypatch.setattr("pipelines.registry_commands.deployed", meanwhile)
+    monkeypatch.setattr("pipelines.commands.registry.deployed", meanwhile)
     with pytest.raises(PreconditionError):
         run(cluster, "promote", "2")
     assert (server.told().version, pointer(cluster)) == (1, (1, "faster"))

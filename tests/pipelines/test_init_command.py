@@ -28,7 +28,7 @@ from components._shared.windows import Windows
 from components.ingest.executor import ingest
 from components.plan.executor import Plan, plan
 from components.split.executor import split
-from pipelines.init_command import init
+from pipelines.commands.init import init
 from pipelines.proposal.task_text import yaml_text
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from components._shared.errors import InputError
-from pipelines import kfp_connection
-from pipelines.kfp_access import Access
-from pipelines.kfp_connection import KfpError, connect
+from pipelines.cluster import connection as kfp_connection
+from pipelines.cluster.access import Access
+from pipelines.cluster.connection import KfpError, connect
 from tests.kfp_server import Fault, KfpServer, handler_of, kfp_server
 
 SECRET = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from components._shared.errors import InputError
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compiled import CompiledPipeline, RunParameter
+from pipelines.cluster.compiled import CompiledPipeline, RunParameter
+from pipelines.cluster.settings import ClusterSettings
 from pipelines.run_parameters import MOST_BYTES, check_run_parameters, cluster_parameters, read_run_parameters
 
 KNOWN = {"task": str, "sample": float, "budget": int, "parameters": dict, "loud": bool, "fail_on": str, "names": list}

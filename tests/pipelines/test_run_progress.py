@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.run_progress import Step, step_names, steps_of_workflow
+from pipelines.cluster.progress import Step, step_names, steps_of_workflow
 from tests.kfp_workflow import Workflow
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import kfp_server_api as api
 import pytest
 from kfp import compiler
 
-from pipelines.kfp_connection import connect
+from pipelines.cluster.connection import connect
 from tests.cluster import hello_pipeline
 from tests.kfp_clock import Scheduler
 from tests.kfp_server import kfp_server

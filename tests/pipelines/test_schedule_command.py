@@ -15,11 +15,11 @@ import yaml
 
 from components._shared import storage
 from components._shared.errors import InputError
-from pipelines import schedule_command
-from pipelines.compiled import compile_training
-from pipelines.kfp_connection import KfpError, connect
-from pipelines.recurring_runs import RecurringRuns
-from pipelines.schedule_command import schedule
+from pipelines.cluster.compiled import compile_training
+from pipelines.cluster.connection import KfpError, connect
+from pipelines.cluster.recurring_runs import RecurringRuns
+from pipelines.commands import schedule as schedule_command
+from pipelines.commands.schedule import schedule
 from tests.kfp_server import Fault, kfp_server
 from tests.small_task import write_task
 

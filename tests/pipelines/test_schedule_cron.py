@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from pipelines.cron import parse_cron
+from pipelines.cluster.cron import parse_cron
 
 # What github.com/robfig/cron v1.2.0, KFP's own parser, answers to the same questions.
 GOLDEN = [

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components._shared.errors import InputError
-from pipelines.schedules import (
+from pipelines.cluster.schedules import (
     Kept,
     Settled,
     Wanted,

@@ -16,7 +16,7 @@ from components._shared.task import Column, Schema
 from components._shared.windows import Windows
 from components.validate.distributions import Distribution
 from components.validate.proposal import propose
-from pipelines.schema_command import schema, with_columns
+from pipelines.commands.schema import schema, with_columns
 
 PINNED = """# What the airline sends.
 format: saiki/schema/v1

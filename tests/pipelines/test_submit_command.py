@@ -10,11 +10,13 @@ from click.testing import CliRunner
 
 from components._shared import storage
 from components._shared.errors import InputError
-from pipelines import kfp_connection, submit_command, watch_command
 from pipelines.__main__ import saiki
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.kfp_connection import KfpError, connect
-from pipelines.upload_command import ensure_uploaded
+from pipelines.cluster import connection as kfp_connection
+from pipelines.cluster.connection import KfpError, connect
+from pipelines.cluster.settings import ClusterSettings
+from pipelines.commands import submit as submit_command
+from pipelines.commands import watch as watch_command
+from pipelines.commands.upload import ensure_uploaded
 from tests.kfp_server import Fault, KfpServer
 from tests.small_task import write_task
 
@@ -239,7 +241,7 @@ def test_in_a_server_with_many_users_a_run_is_in_our_namespace(task: str) -> Non
 
     with kfp_server(multi_user=True) as server:
         server.users = {"anna": {"team-a"}}
-        from pipelines.kfp_access import Access
+        from pipelines.cluster.access import Access
 
         connection = connect(server.endpoint, namespace="team-a", access=Access(user="anna"))
         settings = SETTINGS.model_copy(update={"namespace": "team-a"})

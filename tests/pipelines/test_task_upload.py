@@ -9,7 +9,7 @@ from components._shared import storage
 from components._shared.errors import InputError, TaskError
 from components._shared.task import Task
 from components.plan.sources import relative_to
-from pipelines.task_upload import cluster_task
+from pipelines.cluster.task_upload import cluster_task
 from tests.small_task import write_task
 
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from components._shared.errors import InputError
 from pipelines.__main__ import saiki
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compiled import CompiledPipeline, compile_training
-from pipelines.kfp_connection import KfpError, connect
-from pipelines.upload_command import ensure_uploaded
+from pipelines.cluster.compiled import CompiledPipeline, compile_training
+from pipelines.cluster.connection import KfpError, connect
+from pipelines.cluster.settings import ClusterSettings
+from pipelines.commands.upload import ensure_uploaded
 from tests.kfp_server import Fault, KfpServer
 
 SETTINGS = ClusterSettings(data_root="gs://b/data", registry="gs://b/registry", images="registry.example.com/saiki")

@@ -13,12 +13,13 @@ import kfp_server_api as api
 import pytest
 from click.testing import CliRunner
 
-from pipelines import kfp_connection, watch_command
 from pipelines.__main__ import saiki
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compiled import CompiledPipeline, compile_training
-from pipelines.kfp_connection import KfpError, connect
-from pipelines.upload_command import ensure_uploaded
+from pipelines.cluster import connection as kfp_connection
+from pipelines.cluster.compiled import CompiledPipeline, compile_training
+from pipelines.cluster.connection import KfpError, connect
+from pipelines.cluster.settings import ClusterSettings
+from pipelines.commands import watch as watch_command
+from pipelines.commands.upload import ensure_uploaded
 from tests.kfp_server import Fault, KfpServer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,15 +12,15 @@ from typing import Any
 import click
 
 from components._shared.errors import InputError
-from pipelines.cluster_options import Cluster, cluster_options
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compiled import CompiledPipeline, compile_training
-from pipelines.cron import parse_cron
-from pipelines.recurring_runs import LastRun, RecurringRuns
+from pipelines.cluster.compiled import CompiledPipeline, compile_training
+from pipelines.cluster.cron import parse_cron
+from pipelines.cluster.options import Cluster, cluster_options
+from pipelines.cluster.recurring_runs import LastRun, RecurringRuns
+from pipelines.cluster.schedules import Kept, Schedule, Settled, Step, Wanted, iso, read_schedules, settle, steps_to
+from pipelines.cluster.settings import ClusterSettings
+from pipelines.cluster.task_upload import ClusterTask, cluster_task
+from pipelines.commands.upload import ensure_uploaded
 from pipelines.run_parameters import check_run_parameters, cluster_parameters
-from pipelines.schedules import Kept, Schedule, Settled, Step, Wanted, iso, read_schedules, settle, steps_to
-from pipelines.task_upload import ClusterTask, cluster_task
-from pipelines.upload_command import ensure_uploaded
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 _PRUNE = click.option("--prune", is_flag=True, help="Also delete schedules of Saiki's that the file does not name.")

@@ -23,9 +23,9 @@ from typing import IO, Any
 
 from components._shared.errors import SaikiError
 from components._shared.image import ENVIRONMENT_OF
-from pipelines.worker import ERROR_FILE
+from pipelines.local.worker import ERROR_FILE
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 _PATIENCE = 1.0
 """Seconds that a worker has to end."""
@@ -207,7 +207,7 @@ class _Workers:
         command = [
             sys.executable,
             "-S",
-            str(ROOT / "pipelines" / "launch.py"),
+            str(ROOT / "pipelines" / "local" / "launch.py"),
             str(run_dir),
             json.dumps(ENVIRONMENT_OF),
         ]
@@ -222,7 +222,7 @@ class _Workers:
             self._running[environment] = subprocess.Popen(
                 [
                     str(python_of(environment)),
-                    str(ROOT / "pipelines" / "worker.py"),
+                    str(ROOT / "pipelines" / "local" / "worker.py"),
                     str(self._run_dir),
                     environment,
                     *_PRELOAD[environment],

@@ -14,15 +14,15 @@ from typing import Any
 import click
 
 from components._shared.errors import InputError
-from pipelines.cluster_options import Cluster, cluster_options
-from pipelines.cluster_settings import ClusterSettings
-from pipelines.compile_command import read_images
-from pipelines.compiled import CompiledPipeline, compile_training
-from pipelines.kfp_connection import Connection, KfpError, equals
+from pipelines.cluster.compiled import CompiledPipeline, compile_training
+from pipelines.cluster.connection import Connection, KfpError, equals
+from pipelines.cluster.options import Cluster, cluster_options
+from pipelines.cluster.settings import ClusterSettings
+from pipelines.cluster.task_upload import ClusterTask, cluster_task
+from pipelines.commands.compile import read_images
+from pipelines.commands.upload import Uploaded, ensure_uploaded
+from pipelines.commands.watch import as_result, follow_aloud
 from pipelines.run_parameters import cluster_parameters, read_run_parameters
-from pipelines.task_upload import ClusterTask, cluster_task
-from pipelines.upload_command import Uploaded, ensure_uploaded
-from pipelines.watch_command import as_result, follow_aloud
 
 _LOOKS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the looks for a run of which we do not know whether it was started."""

@@ -27,7 +27,7 @@ from components._shared.windows import parse_span
 from components.push.deployment import deploy as deployed
 from components.push.deployment import follow_champion, samples_of, server_of
 from components.push.server import Overtaken
-from pipelines.cluster_settings import ClusterSettings, read_cluster_settings
+from pipelines.cluster.settings import ClusterSettings, read_cluster_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -26,7 +26,7 @@ from typing import Any
 from components._shared.errors import InputError, SaikiError
 from components._shared.image import ENVIRONMENT_OF, GPU_VARIANT, tags_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BASE_IMAGE = "debian:trixie-slim"
 ENVIRONMENTS = ("light", "analysis", "tensorflow")
 TARGETS = (*ENVIRONMENTS, f"tensorflow-{GPU_VARIANT}")

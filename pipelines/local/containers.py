@@ -26,8 +26,8 @@ from components._shared.contract import load_yaml
 from components._shared.errors import InputError
 from components._shared.image import ENVIRONMENT_OF, image_of
 from components.plan.sources import absolute, relative_to
-from pipelines.images import ImageError, limits
-from pipelines.worker import ERROR_FILE
+from pipelines.images.build import ImageError, limits
+from pipelines.local.worker import ERROR_FILE
 
 _HANDED_ON = (
     "AWS_ACCESS_KEY_ID",

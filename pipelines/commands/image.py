@@ -8,8 +8,8 @@ import click
 
 from components._shared.errors import InputError
 from components._shared.image import ENVIRONMENT_OF, GPU_VARIANT, image_of
-from pipelines import images
-from pipelines.image_pins import pin
+from pipelines.images import build as images
+from pipelines.images.pins import pin
 
 _ENGINE = click.option(
     "--engine",

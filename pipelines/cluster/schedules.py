@@ -27,7 +27,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from components._shared.contract import Contract, digest_of
 from components._shared.errors import InputError
 from components._shared.windows import parse_moment, parse_span, zone
-from pipelines.cron import parse_cron
+from pipelines.cluster.cron import parse_cron
 
 _FIX = "correct the fields named above; docs/schedules.md describes every field"
 _CONTENT_DIGITS = 16

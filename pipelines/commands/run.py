@@ -23,10 +23,10 @@ from rich.text import Text
 from components._shared.errors import InputError, StorageError
 from components._shared.registry import Registry
 from components._shared.verdict import Verdict
-from pipelines.compile_command import read_images
-from pipelines.containers import Containers, check_no_images_without_containers, surroundings_of
-from pipelines.local import Containing, StepRun
-from pipelines.local import run as run_locally
+from pipelines.commands.compile import read_images
+from pipelines.local.containers import Containers, check_no_images_without_containers, surroundings_of
+from pipelines.local.run import Containing, StepRun
+from pipelines.local.run import run as run_locally
 from pipelines.run_parameters import read_run_parameters
 
 _PIPELINES = ("training",)

@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from pipelines.cluster_options import Cluster, cluster_options
-from pipelines.kfp_connection import Connection, KfpError
-from pipelines.run_progress import FINAL, Step, step_names, steps_of_details, steps_of_workflow
+from pipelines.cluster.connection import Connection, KfpError
+from pipelines.cluster.options import Cluster, cluster_options
+from pipelines.cluster.progress import FINAL, Step, step_names, steps_of_details, steps_of_workflow
 
 INTERRUPTED = 130
 _POLL, _SLOWEST_POLL = 5.0, 30.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components._shared.image import image_of
-from pipelines.cluster_settings import ClusterSettings
+from pipelines.cluster.settings import ClusterSettings
 from pipelines.training.config import BACKOFF, UNCACHED, Profile, StepConfig, Toleration
 
 PART_OF = "saiki"

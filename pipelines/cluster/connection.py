@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from components._shared.errors import InputError, SaikiError, masked
-from pipelines.kfp_access import Access, Credentials
+from pipelines.cluster.access import Access, Credentials
 
 ANSWER_WITHIN = (10, 60)
 """Seconds to connect, and to wait for the answer."""

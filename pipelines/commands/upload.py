@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from pipelines.cluster_options import Cluster, cluster_options
-from pipelines.compile_command import read_images
-from pipelines.compiled import CompiledPipeline, compile_training
-from pipelines.kfp_connection import Connection, KfpError, equals
+from pipelines.cluster.compiled import CompiledPipeline, compile_training
+from pipelines.cluster.connection import Connection, KfpError, equals
+from pipelines.cluster.options import Cluster, cluster_options
+from pipelines.commands.compile import read_images
 
 _DESCRIPTION = "Keeps a model fresh: trains, judges with written evidence, promotes. From Saiki."
 _DIGITS = 12

@@ -10,7 +10,7 @@ import click
 from components._shared.errors import InputError
 from components._shared.image import image_of
 from components._shared.storage_file import write_file
-from pipelines.cluster_settings import read_cluster_settings
+from pipelines.cluster.settings import read_cluster_settings
 
 FETCHES = "push"
 """The component whose image the servers' init container runs: the code that fetches a version is a part of it."""

@@ -10,7 +10,7 @@ import click
 from components._shared.errors import InputError, StorageError
 from components._shared.image import ENVIRONMENT_OF
 from components._shared.storage_file import write_file
-from pipelines.cluster_settings import ClusterSettings, read_cluster_settings
+from pipelines.cluster.settings import ClusterSettings, read_cluster_settings
 
 PIPELINES = "pipelines"
 COMPONENTS = "components"
@@ -62,7 +62,7 @@ def compile_pipelines(profile: str, cluster: Path | None, images: tuple[str, ...
       saiki compile --cluster manifests/overlays/gke/settings.yaml --profile gpu --out build/
       saiki compile --image train=europe-docker.pkg.dev/PROJECT/team/trainer@sha256:…
     """
-    from pipelines.compiled import compile_component, compile_training
+    from pipelines.cluster.compiled import compile_component, compile_training
 
     settings = read_cluster_settings(cluster) if cluster else ClusterSettings()
     own = read_images(images)

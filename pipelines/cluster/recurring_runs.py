@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.kfp_connection import Connection, KfpError
-from pipelines.schedules import Kept, Settled, Step, first_start, iso, marker_of
+from pipelines.cluster.connection import Connection, KfpError
+from pipelines.cluster.schedules import Kept, Settled, Step, first_start, iso, marker_of
 
 
 @dataclass(frozen=True)

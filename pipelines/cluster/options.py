@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from pipelines.cluster_settings import ClusterSettings, read_cluster_settings
-from pipelines.kfp_access import Access
-from pipelines.kfp_connection import Connection, connect
+from pipelines.cluster.access import Access
+from pipelines.cluster.connection import Connection, connect
+from pipelines.cluster.settings import ClusterSettings, read_cluster_settings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from components._shared.errors import InputError
 from components._shared.image import ENVIRONMENT_OF, image_of
-from pipelines.cluster_settings import ClusterSettings
+from pipelines.cluster.settings import ClusterSettings
 
 
 @dataclass(frozen=True)

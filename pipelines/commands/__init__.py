@@ -1,0 +1,1 @@
+"""The commands of `saiki`, one module each."""

@@ -1,0 +1,1 @@
+"""Builds, pushes and pins the images."""
