@@ -35,7 +35,7 @@ class Cluster:
         return shlex.join(["saiki", *words, *self.typed])
 
     def connect(self) -> Connection:
-        """Reaches the API server; see `kfp_connection.connect`."""
+        """Reaches the API server; see `connection.connect`."""
         found = self.settings
         return connect(found.endpoint, namespace=found.namespace, access=self.access, ui=found.ui)
 
