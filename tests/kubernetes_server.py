@@ -384,6 +384,7 @@ class _Handler(BaseHTTPRequestHandler):
             "creationTimestamp": _now(),
         }  # fmt: skip
         if key[0] == "deployments":
+            value["status"] = {}
             value["spec"].setdefault("replicas", 1)
             value["spec"].setdefault("progressDeadlineSeconds", 600)
         _validate(key, value, None)

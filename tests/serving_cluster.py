@@ -44,8 +44,10 @@ class ServingCluster:
         twin: The twin; None: a real cluster.
     """
 
-    def __init__(self, folder: Path, servers: ModelServers, twin: KubernetesServer | None, registry: str) -> None:
-        self.task = "flights"
+    def __init__(
+        self, folder: Path, servers: ModelServers, twin: KubernetesServer | None, registry: str, task: str
+    ) -> None:
+        self.task = task
         self.namespace = f"saiki-test-{secrets.token_hex(4)}"
         self.twin = twin
         self.registry = registry
@@ -57,6 +59,7 @@ class ServingCluster:
             self.core.create_namespace({"metadata": {"name": self.namespace}})
             self.core.create_node({"metadata": {"name": node}, "spec": {"unschedulable": True}})
         self.kubeconfig = folder / f"kubeconfig-{self.namespace}"
+        self._write_kubeconfig()
         self.pods = PodRunner(self.admin, self.namespace, servers, NETWORK, node)
 
     def set_up(self, change: Change = lambda deployment: None) -> None:
@@ -65,7 +68,6 @@ class ServingCluster:
         Args:
             change: Changes the Deployment before that.
         """
-        self._write_kubeconfig()
         settings = {"metadata": {"name": "saiki-settings"}, "data": {"registry": self.registry}}
         self.core.create_namespaced_config_map(self.namespace, settings)
         labels = {"app.kubernetes.io/name": "serving", "app.kubernetes.io/instance": self.task}
@@ -87,7 +89,7 @@ class ServingCluster:
         change(deployment)
         self.apps.create_namespaced_deployment(self.namespace, deployment)
 
-    def server(self, *, stuck_after: float = 1, ask_seconds: float = 5, token: str = "") -> TensorFlowServing:
+    def server(self, *, stuck_after: float = 1, ask_seconds: float = 30, token: str = "") -> TensorFlowServing:
         """The server as `push` reaches it, with less patience.
 
         Args:
@@ -164,10 +166,10 @@ class ServingCluster:
 
 @contextmanager
 def serving_cluster(
-    folder: Path, servers: ModelServers, twin: KubernetesServer | None, registry: str
+    folder: Path, servers: ModelServers, twin: KubernetesServer | None, registry: str, task: str = "flights"
 ) -> Iterator[ServingCluster]:
     """A fresh namespace whose pods are run, while the context lasts; nothing is set up in it yet."""
-    cluster = ServingCluster(folder, servers, twin, registry)
+    cluster = ServingCluster(folder, servers, twin, registry, task)
     try:
         with cluster.pods:
             yield cluster

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from components._shared import storage
 from components._shared.registry import Registry
 from components._shared.verdict import Verdict
@@ -11,9 +13,18 @@ from components.push.deployment import samples_of
 from tests.small_task import AS_OF, write_task
 
 
+@pytest.fixture
+def cluster(tmp_path, model_servers, kubernetes_api):
+    """A namespace with a server for the task `stands`."""
+    from tests.serving_cluster import serving_cluster
+
+    registry = str(tmp_path / "registry")
+    with serving_cluster(tmp_path, model_servers, kubernetes_api, registry, task="stands") as found:
+        yield found
+
+
 def test_champions_are_served_and_a_challenger_that_cannot_be_served_leaves_the_champion(saiki, tmp_path, cluster):
     task, registry = write_task(tmp_path / "task"), Registry(cluster.registry, "stands")
-    cluster.task = "stands"
     cluster.set_up()
     server = cluster.server()
 

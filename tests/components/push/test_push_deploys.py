@@ -200,7 +200,7 @@ def test_a_server_that_is_started_again_while_it_is_asked_is_asked_again(
     cluster: ServingCluster, make_served: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.set_up()
-    server = cluster.server(ask_seconds=60)
+    server = cluster.server(ask_seconds=120)
     real = server.wait_until_ready
 
     def then_killed(version: int) -> Any:
