@@ -58,7 +58,7 @@ class StepConfig:
         cpu_limit, memory_limit: What it may use at most.
         scratch: Size of `/tmp`, the only folder that a step writes to apart from KFP's own.
         timeout: Seconds for one attempt, pulling the image included.
-        retries: After a pod that failed: evicted, preempted, out of memory, or a store that did not answer.
+        retries: How often more; after which failures, the cluster's installation says (docs/on-kubeflow.md).
         storage: Whether it reads or writes the data root or the registry itself, and so needs their credentials.
     """
 
