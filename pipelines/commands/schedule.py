@@ -280,18 +280,16 @@ def _change(
 def _next(kept: Kept, last: LastRun | None, settings: ClusterSettings, now: datetime) -> datetime | None:
     """When it runs next, as far as can be told from here."""
     settled = kept.settled
-    start = datetime.fromisoformat(settled.start) if settled.start else now
     if kept.paused:
         return None
+    start = datetime.fromisoformat(settled.start) if settled.start else None
     if settled.cron:
-        found = parse_cron(settled.cron).after(max(start, now), settings.cron_timezone)
+        found = parse_cron(settled.cron).after(max(start or now, now), settings.cron_timezone)
     else:
-        found = start if start > now else max(now, (last.created if last else kept.created) + _length(settled))
+        every = timedelta(seconds=settled.every)
+        since = start or (last.created if last else kept.created)
+        found = since if since > now else since + ((now - since) // every + 1) * every
     return None if found is None or (settled.end and iso(found) > settled.end) else found
-
-
-def _length(settled: Settled) -> timedelta:
-    return timedelta(seconds=settled.every)
 
 
 def _changes(steps: list[Step]) -> int:

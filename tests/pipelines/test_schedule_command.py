@@ -198,6 +198,10 @@ def test_list_says_when_it_runs_and_delete_removes_it(cluster):
     assert mine["next"].endswith("T03:30:00Z")
     assert (still["state"], still["next"]) == ("paused", "")
     assert mine["id"] in mine["link"]
+    cluster.call("apply", cluster.file(cluster.nightly("hourly", cron=None, interval="1h", start="2024-01-01T00:10Z")))
+    hourly = next(each for each in cluster.call("list")[1]["schedules"] if each["name"] == f"hourly-{cluster.mark}")
+    assert hourly["next"].endswith(":10:00Z")
+    cluster.call("delete", hourly["name"])
     assert cluster.call("delete", name)[1]["state"] == "deleted"
     assert [each.settled.name for each in cluster.ours()] == [f"still-{cluster.mark}"]
     with pytest.raises(InputError, match=f"There is no schedule '{name}'"):
