@@ -116,6 +116,9 @@ RUN --mount=type=secret,id=installer --mount=type=secret,id=ca \
     --mount=type=cache,target=/cache \
     sh /opt/saiki/locks/install-in-image.sh tensorflow-gpu.txt
 COPY --from=source /opt/saiki/source /opt/saiki/source
+# Where the drivers of a node are mounted, and what is to be mounted of them.
+ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 65532:65532
 LABEL org.opencontainers.image.title="saiki-tensorflow-gpu" \
     org.opencontainers.image.description="Saiki's steps with TensorFlow and CUDA: train, predict, smoke_test" \
