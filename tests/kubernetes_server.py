@@ -17,8 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -223,7 +222,7 @@ def _set_status(
     }  # fmt: skip
     condition = _progress(deployment, old, counts, len(new & ready))
     status = {**{name: count for name, count in counts.items() if count}, "conditions": [condition]}
-    if status != {name: value for name, value in old.items() if name != "twinSeconds"}:
+    if status != old:
         store.put(key, {**deployment, "status": status}, "MODIFIED")
 
 
@@ -603,10 +602,3 @@ def _validate(key: tuple[str, str, str], new: Object, old: Object | None) -> Non
     if problems:
         said = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
         raise Refused(422, "Invalid", f'Deployment.apps "{key[2]}" is invalid: {said}')
-
-
-@contextmanager
-def kubernetes_server() -> Iterator[KubernetesServer]:
-    """The twin, while the context lasts."""
-    with KubernetesServer() as server:
-        yield server

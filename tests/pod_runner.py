@@ -138,7 +138,8 @@ class _Pod:
         self._stopped = threading.Event()
         self._process: subprocess.Popen[str] | None = None
         self._server = 0
-        self._restarts = {"init": 0, "server": 0}
+        self._ends: dict[str, int] = {}
+        self._last: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
 
@@ -192,7 +193,7 @@ class _Pod:
         _, said = self._process.communicate()
         if self._process.returncode == 0:
             return True
-        self._ended("init", container, self._process.returncode, said)
+        self._ended(container, self._process.returncode, said)
         return False
 
     def _serve(self, container: Any) -> None:
@@ -209,15 +210,16 @@ class _Pod:
         while not self._stopped.wait(0.05) and _is_alive(self._server):
             pass
         if not self._stopped.is_set():
-            self._ended("server", container, 137, "")
+            self._ended(container, 137, "")
 
-    def _ended(self, kind: str, container: Any, code: int, said: str) -> None:
-        self._restarts[kind] += 1
+    def _ended(self, container: Any, code: int, said: str) -> None:
+        self._ends[container.name] = self._ends.get(container.name, 0) + 1
         falls_back = container.termination_message_policy == "FallbackToLogsOnError"
         reason = "OOMKilled" if code == 137 else "Error"
         ended = {"exitCode": code, "reason": reason, "message": said[-2048:] if falls_back else ""}
         waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}}
-        self._report(container, waiting, last={"terminated": ended}, restarts=self._restarts[kind] - 1)
+        self._last[container.name] = {"terminated": ended}
+        self._report(container, waiting)
 
     def _environment(self, container: Any) -> dict[str, str]:
         values = {}
@@ -235,13 +237,12 @@ class _Pod:
                     values[variable.name] = found[wanted.key]
         return values
 
-    def _report(
-        self, container: Any, state: dict[str, Any], *, last: Any = None, restarts: int = 0, ready: bool = False
-    ) -> None:
+    def _report(self, container: Any, state: dict[str, Any], *, ready: bool = False) -> None:
+        ends = self._ends.get(container.name, 0)
         initial = container.name == self._spec.init_containers[0].name
         status = {
             "name": container.name, "image": container.image, "imageID": "", "ready": ready, "state": state,
-            "lastState": last or {}, "restartCount": restarts,
+            "lastState": self._last.get(container.name, {}), "restartCount": max(0, ends - ("waiting" in state)),
         }  # fmt: skip
         truth = {True: "True", False: "False"}
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -261,11 +262,20 @@ class _Pod:
                 "containerStatuses": [] if initial else [status],
             }
         }  # fmt: skip
-        self._core.api_client.call_api(
-            f"/api/v1/namespaces/{self._metadata.namespace}/pods/{self._metadata.name}/status", "PATCH",
-            header_params={"Content-Type": "application/merge-patch+json", "Accept": "application/json"},
-            body=body, auth_settings=["BearerToken"], _preload_content=False, _request_timeout=10,
-        )  # fmt: skip
+        path = f"/api/v1/namespaces/{self._metadata.namespace}/pods/{self._metadata.name}/status"
+        for last_try in (False, False, False, True):
+            try:
+                self._core.api_client.call_api(
+                    path, "PATCH", body=body, auth_settings=["BearerToken"], _preload_content=False,
+                    _request_timeout=10,
+                    header_params={"Content-Type": "application/merge-patch+json", "Accept": "application/json"},
+                )  # fmt: skip
+                return
+            except (ApiException, HTTPError, OSError) as cause:
+                # A busy API server does not answer every time.
+                if last_try or getattr(cause, "status", 500) == 404:
+                    raise
+                time.sleep(0.5)
 
 
 def _is_alive(number: int) -> bool:

@@ -30,6 +30,8 @@ _CRASHES = 2
 _PROGRESS_SECONDS = 600
 """`progressDeadlineSeconds`, where a Deployment has none."""
 _SLACK_SECONDS = 60
+_CHECKING_SECONDS = 240
+"""For what comes after the rollout, while others are still kept out: the answers, and the move of the pointer."""
 _STUCK = frozenset(
     {
         "ErrImagePull",
@@ -103,7 +105,7 @@ class Rollout:
             if told.busy not in ("", holder) and not force:
                 raise Busy(told.busy)
             self._stale = None if told.version == version and told.intact else _stalled_since(found)
-            until = datetime.now(UTC) + timedelta(seconds=self._seconds(found) + _SLACK_SECONDS)
+            until = datetime.now(UTC) + timedelta(seconds=self._seconds(found) + _CHECKING_SECONDS)
             if self._sent(_patch(found, version, f"{holder} {until:%Y-%m-%dT%H:%M:%SZ}")):
                 return
         raise self._contended()
@@ -288,6 +290,9 @@ def _is_stuck(pod: Any) -> bool:
 def _trouble(pod: Any) -> tuple[str, bool]:
     """What keeps a pod from being ready, and whether it has failed so often that it will go on like that."""
     for status in _statuses(pod):
+        if status.ready:
+            # It may have ended in the past, but it is well now.
+            continue
         where = f"pod {pod.metadata.name}, container {status.name}"
         waiting = status.state.waiting if status.state else None
         ended = (status.state.terminated if status.state else None) or (

@@ -6,6 +6,7 @@ proper does not know; integers are written out, the smallest int64 too; text is 
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import re
@@ -132,7 +133,8 @@ class TensorFlowServing(Server):
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as cause:
             return cause.code, cause.read().decode(errors="replace")
-        except OSError as cause:
+        except (OSError, http.client.HTTPException) as cause:
+            # The latter: an answer that breaks off, of a pod that is going.
             return 0, str(getattr(cause, "reason", cause))
 
     def _request_through_api(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,10 @@ from components._shared.errors import InputError, ServingError
 from components._shared.registry import Registry
 from components._shared.samples import Samples
 from components._shared.verdict import Verdict
+from components.push.cluster_api import Cluster
 from components.push.deployment import follow_champion, samples_of, server_of
 from components.push.server import Server
+from components.push.tf_serving import TensorFlowServing
 from tests.kubernetes_server import KubernetesServer, Rule
 from tests.pod_runner import wait_for
 from tests.serving_cluster import ServingCluster
@@ -194,6 +197,56 @@ def test_connections_that_break_and_watches_that_expire_are_taken_up_again(
     twin.cut_watches.clear()
     assert pushed.result == "promoted", pushed.reason
     in_step(cluster, server, 1)
+
+
+def test_a_server_that_does_not_answer_in_time_is_not_served(
+    cluster: ServingCluster, make_served: Runs, twin: KubernetesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.set_up()
+    server = cluster.server(ask_seconds=1)
+    make_served("j1", 1).push(server=server)
+
+    def silent(method: str, path: str, token: str) -> None:
+        if path.endswith("/versions/2:predict"):
+            raise ConnectionResetError
+
+    monkeypatch.setattr(twin, "before", silent)
+    pushed = make_served("j2", 2).push(server=server)
+    assert pushed.result == "not_served"
+    assert pushed.reason.startswith("Version 2 does not answer: no answer: ")
+    assert checks(cluster, "j2.not_served-1") == {"serving.rolled_out": "passed", "serving.answers": "failed"}
+    in_step(cluster, server, 1)
+
+
+def test_in_the_cluster_the_service_is_asked_by_its_name_past_any_proxy(
+    cluster: ServingCluster, make_served: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.set_up()
+    make_served("j1", 1).push(server=cluster.server())
+    (pod,) = [pod for pod in cluster.core.list_namespaced_pod(cluster.namespace).items if answering(pod)]
+    real = socket.getaddrinfo
+
+    def names(host: str, *arguments: Any, **options: Any) -> Any:
+        service = f"serving-flights.{cluster.namespace}.svc"
+        return real(pod.status.pod_ip if host == service else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    inside = Cluster(cluster.admin, cluster.namespace, inside=True)
+    server = TensorFlowServing(inside, cluster.namespace, "serving-flights", "flights", patience=1)
+    assert answers(server, cluster, 1)
+    samples = samples_of(Registry(cluster.registry, "flights"), 1)
+    assert server.ask(7, samples) == "404: Servable not found for request: Specific(flights, 7)"
+    wrong = samples.model_copy(update={"inputs": {**samples.inputs, "shop": (1, 2, 3)}})
+    assert "is not of expected type: string" in str(server.ask(1, wrong))
+    elsewhere = TensorFlowServing(inside, cluster.namespace, "nobody", "flights", patience=0)
+    assert str(elsewhere.ask(1, samples)).startswith("no answer: ")
+
+
+def answering(pod: Any) -> bool:
+    return pod.metadata.deletion_timestamp is None and any(
+        condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or ()
+    )
 
 
 def test_a_server_that_is_started_again_while_it_is_asked_is_asked_again(
