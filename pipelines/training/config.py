@@ -101,20 +101,30 @@ def _steps(light: StepConfig, analysis: StepConfig, tensorflow: StepConfig, **ow
     return steps | {"conclude": replace(steps["conclude"], retries=0)}
 
 
+_PUSHING = 90 * _MINUTE
+"""Waiting for who else deploys, a rollout that stands still, and the way back: `docs/deploy.md`."""
+
 _LAPTOP_LIGHT = StepConfig("100m", "2", "256Mi", "1Gi", scratch="4Gi", timeout=30 * _MINUTE)
 _LAPTOP_HEAVY = replace(_LAPTOP_LIGHT, memory="768Mi", memory_limit="2Gi")
 
 LAPTOP = Profile(
     "laptop",
-    _steps(_LAPTOP_LIGHT, _LAPTOP_HEAVY, _LAPTOP_HEAVY, train=replace(_LAPTOP_HEAVY, timeout=2 * _HOUR)),
+    _steps(
+        _LAPTOP_LIGHT,
+        _LAPTOP_HEAVY,
+        _LAPTOP_HEAVY,
+        train=replace(_LAPTOP_HEAVY, timeout=2 * _HOUR),
+        push=replace(_LAPTOP_LIGHT, timeout=_PUSHING),
+    ),
 )
 
 _LIGHT = StepConfig("500m", "2", "1Gi", "1Gi", timeout=30 * _MINUTE)
+_PUSH = replace(_LIGHT, timeout=_PUSHING)
 _HEAVY = StepConfig("1", "4", "4Gi", "4Gi", scratch="10Gi", timeout=2 * _HOUR)
 _INGEST = StepConfig("2", "4", "4Gi", "4Gi", scratch="50Gi", timeout=4 * _HOUR)
 _TRAIN = StepConfig("4", "4", "8Gi", "8Gi", scratch="20Gi", timeout=12 * _HOUR, retries=4, tolerations=SPOT)
 
-CPU = Profile("cpu", _steps(_LIGHT, _HEAVY, _HEAVY, ingest=_INGEST, train=_TRAIN))
+CPU = Profile("cpu", _steps(_LIGHT, _HEAVY, _HEAVY, ingest=_INGEST, train=_TRAIN, push=_PUSH))
 
 GPU = Profile(
     "gpu",
@@ -123,6 +133,7 @@ GPU = Profile(
         _HEAVY,
         _HEAVY,
         ingest=_INGEST,
+        push=_PUSH,
         train=replace(_TRAIN, memory="16Gi", memory_limit="16Gi", accelerator=Accelerator()),
     ),
 )

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from components._shared.image import ENVIRONMENT_OF, image_of
+from components.push.rollout import _CHECKING_SECONDS, _SLACK_SECONDS
+from components.push.tf_serving import _ASK_SECONDS
 from pipelines.cluster.compiled import compile_training
 from pipelines.cluster.settings import ClusterSettings
 from pipelines.training.config import BACKOFF, PROFILES
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SETTINGS = ClusterSettings(
     data_root="s3://saiki/data",
@@ -216,3 +221,15 @@ def test_steps_run_the_images_of_their_components_from_the_clusters_registry(pro
     for found in steps(profile):
         variant = "gpu" if (profile, found.name) == ("gpu", "train") else ""
         assert found.container["image"] == image_of(found.component, prefix="images.example/saiki", variant=variant)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_push_has_time_to_wait_for_another_deployment_to_fail_itself_and_to_put_the_champion_back(profile: str) -> None:
+    text = (ROOT / "manifests" / "serving" / "base" / "deployment.yaml").read_text(encoding="utf-8")
+    rollout = yaml.safe_load(text)["spec"]["progressDeadlineSeconds"] + _SLACK_SECONDS
+    assert PROFILES[profile].steps["push"].timeout > 3 * (rollout + _CHECKING_SECONDS)
+
+
+def test_who_deploys_keeps_others_out_until_its_version_has_answered() -> None:
+    # The slack is already a part of the rollout's own time.
+    assert _CHECKING_SECONDS > _SLACK_SECONDS + _ASK_SECONDS
