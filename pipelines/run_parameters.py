@@ -96,7 +96,7 @@ def cluster_parameters(
         if value and ("://" not in value or value.startswith("file:")):
             raise InputError(
                 f"'{value}' lies on this machine, where the cluster cannot read it",
-                where=name,
+                where=f"{name}, {where}",
                 fix="give a place in object storage, gs://… or s3://…",
             )
     if (size := len(canonical_json(complete))) > MOST_BYTES:

@@ -1,7 +1,7 @@
 """The only door to a Kubeflow Pipelines API server: what goes wrong on the way to it, and what is tried again.
 
 `kfp.Client` looks for tokens, cookies, kubeconfigs and a namespace in a dozen places when it is made, may ask
-questions, and waits for ever for an answer. Here it is made with what the user has said (`kfp_access.py`) and nothing
+questions, and waits for ever for an answer. Here it is made with what the user has said (`access.py`) and nothing
 else; each request has a time limit; and each failure is a `KfpError` that says what to do.
 """
 

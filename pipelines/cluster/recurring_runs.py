@@ -53,7 +53,7 @@ class RecurringRuns:
         """
         stays = step.keep
         if step.wanted is not None:
-            stays = self._create(step.wanted, step.paused, pipeline_id, version_id, again=bool(step.remove))
+            stays = self._create(step, step.wanted, pipeline_id, version_id)
         elif step.action in ("pause", "resume"):
             self.set_paused(step.keep, step.paused)
         for each in step.remove:
@@ -86,10 +86,10 @@ class RecurringRuns:
         ).runs
         return LastRun(str(found[0].run_id), str(found[0].state), found[0].created_at) if found else None
 
-    def _create(self, settled: Settled, paused: bool, pipeline_id: str, version_id: str, *, again: bool) -> str:
+    def _create(self, step: Step, settled: Settled, pipeline_id: str, version_id: str) -> str:
         import kfp_server_api as api
 
-        start, end = first_start(settled, datetime.now(UTC), again=again) or None, settled.end or None
+        start, end = first_start(settled, datetime.now(UTC), since=step.since) or None, settled.end or None
         trigger = (
             api.V2beta1Trigger(cron_schedule=api.V2beta1CronSchedule(cron=settled.cron, start_time=start, end_time=end))
             if settled.cron
@@ -113,14 +113,17 @@ class RecurringRuns:
             service_account=settled.service_account or None,
             max_concurrency=str(settled.concurrency),
             no_catchup=not settled.catch_up,
-            mode=api.RecurringRunMode.DISABLE if paused else api.RecurringRunMode.ENABLE,
+            mode=api.RecurringRunMode.DISABLE if step.paused else api.RecurringRunMode.ENABLE,
             trigger=trigger,
         )
         try:
             made = self._calls.recurring_run_service_create_recurring_run(recurring_run=wanted)
         except KfpError as error:
             found = [each for each in self.kept() if each.settled.name == settled.name] if error.unsure else []
-            made_all_the_same = [each.id for each in found if each.content == settled.digest()]
+            # What is about to go may have the same content, where somebody has changed something in KFP since.
+            made_all_the_same = [
+                each.id for each in found if each.content == settled.digest() and each.id not in step.remove
+            ]
             if not made_all_the_same:
                 raise
             return made_all_the_same[-1]
@@ -153,6 +156,7 @@ def _kept(found: Any, experiments: dict[str, str]) -> Kept:
     return Kept(
         id=found.recurring_run_id,
         created=found.created_at,
+        began=timing.start_time if timing and timing.start_time else found.created_at,
         paused=str(found.mode) != "ENABLE",
         content=marker.content,
         settled=settled,

@@ -222,10 +222,15 @@ def marker_of(display_name: str, description: str) -> Marker | None:
 
 @dataclass(frozen=True)
 class Kept:
-    """A recurring run of ours that KFP has."""
+    """A recurring run of ours that KFP has.
+
+    Attributes:
+        began: From when on KFP counts its interval.
+    """
 
     id: str
     created: datetime
+    began: datetime
     paused: bool
     content: str
     settled: Settled
@@ -261,6 +266,7 @@ class Step:
         wanted: What is to be created.
         keep: The recurring run that stays.
         remove: Recurring runs that go, when all else is done.
+        since: What is created takes the place of one that counts from then on; None: it is new.
     """
 
     name: str
@@ -270,6 +276,7 @@ class Step:
     wanted: Settled | None = None
     keep: str = ""
     remove: tuple[str, ...] = ()
+    since: datetime | None = None
 
 
 def steps_to(wanted: Iterable[Wanted], kept: Iterable[Kept], *, prune: bool = False) -> list[Step]:
@@ -306,6 +313,7 @@ def _step(wanted: Wanted, mine: list[Kept]) -> Step:
             paused,
             settled,
             remove=tuple(each.id for each in mine),
+            since=mine[-1].began,
         )
     keep = next((each for each in same if not each.paused), same[0])
     paused = keep.paused if wanted.paused is None else wanted.paused
@@ -367,20 +375,24 @@ def settle(
     )
 
 
-def first_start(settled: Settled, now: datetime, *, again: bool) -> str:
+def first_start(settled: Settled, now: datetime, *, since: datetime | None = None) -> str:
     """The start that KFP is given, so that the first run is the one that the file means; empty: none.
 
     KFP leaves out what is due at the very start, and of an interval the first run comes one interval after it. From a
     start that has passed it counts all the same: it would run at once, or with `catch_up` for all times since. That is
-    wanted when a schedule with `catch_up` is new, and never when it takes the place of another.
+    wanted when a schedule with `catch_up` is new, and never when it takes the place of another. An interval without a
+    start goes on where the other one was: counted anew, one that is changed more often than it is due would never run.
 
     Args:
-        again: It takes the place of another.
+        since: It takes the place of one that counts from then on; None: it is new.
     """
-    if not settled.start:
+    if settled.start:
+        start = datetime.fromisoformat(settled.start)
+    elif settled.every and since:
+        start = min(since, now)
+    else:
         return ""
-    start = datetime.fromisoformat(settled.start)
-    meant = start > now or (settled.catch_up and not again)
+    meant = start > now or (settled.catch_up and since is None)
     if settled.cron:
         return iso(start - timedelta(seconds=1)) if meant else ""
     every = timedelta(seconds=settled.every)

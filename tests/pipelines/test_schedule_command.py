@@ -7,6 +7,7 @@ import os
 import secrets
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import kfp_server_api as api
@@ -254,7 +255,8 @@ def test_a_replacement_that_is_cut_short_leaves_no_gap_and_the_next_apply_finish
     twin.faults.append(Fault("DELETE", "recurringruns", times=9, cut="before"))
     with pytest.raises(KfpError):
         cluster.call("apply", file)
-    assert [(each.settled.concurrency, each.paused) for each in cluster.ours()] == [(1, False), (2, False)]
+    # Both may be of the same second.
+    assert sorted((each.settled.concurrency, each.paused) for each in cluster.ours()) == [(1, False), (2, False)]
     twin.faults.clear()
     assert actions(cluster.call("apply", file)[1]) == [("nightly", "tidy")]
     assert [each.settled.concurrency for each in cluster.ours()] == [2]
@@ -272,6 +274,29 @@ def test_an_answer_that_is_lost_makes_no_second_one(cluster, twin):
     twin.faults.append(Fault("POST", "recurringruns$", cut="after"))
     code, found = cluster.call("apply", cluster.file(cluster.nightly()))
     assert (code, actions(found), len(cluster.ours())) == (0, [("nightly", "create")], 1)
+
+
+def test_an_answer_that_is_lost_does_not_pass_the_old_one_off_as_the_new_one(cluster, twin):
+    cluster.call("apply", cluster.file(cluster.nightly()))
+    (kept,) = cluster.ours()
+    # Somebody has changed it behind our back, so it is to be replaced by one with the same content.
+    twin.recurring_runs[kept.id]["max_concurrency"] = "5"
+    twin.faults.append(Fault("POST", "recurringruns$", cut="before"))
+    with pytest.raises(KfpError):
+        cluster.call("apply", cluster.file(cluster.nightly()))
+    assert [each.id for each in cluster.ours()] == [kept.id], "the night still has its run"
+
+
+def test_an_interval_that_is_changed_before_it_is_due_is_not_put_off(cluster, twin):
+    often = cluster.nightly(cron=None, interval="1d")
+    begun = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=20)
+    twin.now = lambda: begun
+    cluster.call("apply", cluster.file(often))
+    twin.now = lambda: datetime.now(UTC)
+    for budget in (2, 3):
+        cluster.call("apply", cluster.file({**often, "parameters": {"task": "task.yaml", "budget": budget}}))
+        (kept,) = cluster.ours()
+        assert (kept.settled.parameters["budget"], kept.began) == (budget, begun)
 
 
 def test_a_run_that_is_under_way_survives_the_replacement_of_its_schedule(cluster, twin):

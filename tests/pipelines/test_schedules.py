@@ -78,7 +78,8 @@ def settled(**others):
 def kept(identifier, wanted, *, paused=False, age=1, **others):
     """A recurring run; the others are what KFP has in place of what its description was written for."""
 
-    return Kept(identifier, NOW - timedelta(days=age), paused, wanted.digest(), replace(wanted, **others))
+    created = NOW - timedelta(days=age)
+    return Kept(identifier, created, created, paused, wanted.digest(), replace(wanted, **others))
 
 
 def only(wanted, there, paused=None, **options):
@@ -187,22 +188,28 @@ PAST, FUTURE = "2024-05-01T00:00:00Z", "2024-07-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
-    ("fields", "again", "start"),
+    ("fields", "since", "start"),
     [
-        ({}, False, ""),
+        ({}, None, ""),
+        ({}, NOW - timedelta(days=9), ""),
         # KFP leaves out what is due at the very start.
-        ({"start": FUTURE}, False, "2024-06-30T23:59:59Z"),
+        ({"start": FUTURE}, None, "2024-06-30T23:59:59Z"),
         # From a start that has passed it would run at once.
-        ({"start": PAST}, False, ""),
-        ({"start": PAST, "catch_up": True}, False, "2024-04-30T23:59:59Z"),
-        ({"start": PAST, "catch_up": True}, True, ""),
+        ({"start": PAST}, None, ""),
+        ({"start": PAST, "catch_up": True}, None, "2024-04-30T23:59:59Z"),
+        ({"start": PAST, "catch_up": True}, NOW, ""),
         # The first run of an interval comes one interval after the start.
-        ({"start": FUTURE, "cron": "", "every": 3600}, False, "2024-06-30T23:00:00Z"),
-        ({"start": "2024-06-01T00:20:00Z", "cron": "", "every": 3600}, False, "2024-06-01T11:20:00Z"),
+        ({"start": FUTURE, "cron": "", "every": 3600}, None, "2024-06-30T23:00:00Z"),
+        ({"start": "2024-06-01T00:20:00Z", "cron": "", "every": 3600}, None, "2024-06-01T11:20:00Z"),
+        # One that takes the place of another goes on where that one was; a new one counts from now on.
+        ({"cron": "", "every": 3600}, None, ""),
+        ({"cron": "", "every": 3600}, NOW - timedelta(minutes=150), "2024-06-01T11:30:00Z"),
+        ({"cron": "", "every": 86400}, NOW - timedelta(hours=23), "2024-05-31T13:00:00Z"),
+        ({"cron": "", "every": 3600}, NOW + timedelta(days=90), "2024-06-01T12:00:00Z"),
     ],
 )
-def test_kfp_is_given_the_start_from_which_the_first_run_is_the_one_meant(fields, again, start):
-    assert first_start(settled(**fields), NOW, again=again) == start
+def test_kfp_is_given_the_start_from_which_the_first_run_is_the_one_meant(fields, since, start):
+    assert first_start(settled(**fields), NOW, since=since) == start
     assert iso(NOW) == "2024-06-01T12:00:00Z"
 
 
