@@ -108,15 +108,21 @@ class GcsStore(Store):
 
     def refresh(self, uri: str) -> bool:
         """See `Store`."""
-        from google.api_core.exceptions import NotFound
+        from google.api_core.exceptions import BadRequest, NotFound
 
         blob = self._blob(uri)
-        blob.custom_time = datetime.now(UTC)
+        now = blob.custom_time = datetime.now(UTC)
         with _translated(uri):
             try:
                 blob.patch(**_patience())
             except NotFound:
                 return False
+            except BadRequest:
+                # The store lets this time only grow: somebody else, whose clock is ahead, has marked it at this moment.
+                found = self.stat(uri)
+                if found is not None and found.modified < now:
+                    raise
+                return found is not None
         return True
 
     def delete(self, uri: str, generation: str | None) -> None:

@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,25 @@ def test_a_mark_of_use_that_breaks_is_made(fate: str, root: str, proxy: Proxy) -
     assert _store(uri).refresh(uri)
     assert storage.read(uri) == b"content"
     assert not _store(uri).refresh(storage.join(root, "nothing"))
+
+
+def test_a_mark_of_use_that_another_clock_has_outrun_is_as_good(gcs_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components._shared.storage import _store
+
+    uri = storage.join(gcs_root, "object")
+    storage.create(uri, b"content")
+    with faulty_proxy(os.environ["STORAGE_EMULATOR_HOST"]) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        # As Google answers a time before the one that is there.
+        proxy.fail("400", method="PATCH")
+        with pytest.raises(StorageError):
+            _store(uri).refresh(uri)
+        ahead = storage_gcs._client(uri).bucket(gcs_root.split("/")[2]).blob(uri.split("/", 3)[3])
+        ahead.custom_time = datetime.now(UTC) + timedelta(minutes=1)
+        ahead.patch()
+        proxy.fail("400", method="PATCH")
+        assert _store(uri).refresh(uri)
+        assert len(proxy.calls("PATCH")) == 3
 
 
 # Large files
