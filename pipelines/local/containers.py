@@ -169,7 +169,7 @@ class Containers:
                 containers.local_name(images.get(component, image_of(component)))
             original = docker_task_handler.run_docker_container
             # kfp's own pulls what is not here, lets the container vanish before its exit code is read and then takes
-            # that for success, and knows no names with Podman's `localhost/`. `tests/pipelines/test_kfp_contract.py`
+            # that for success, and knows no names with Podman's `localhost/`. `tests/images/test_images.py`
             # holds the signature.
             docker_task_handler.run_docker_container = containers.run
             try:

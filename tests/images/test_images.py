@@ -1,12 +1,15 @@
 """Names, settings and messages of the images, without an engine."""
 
+import inspect
 import os
 import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from components._shared.image import ENVIRONMENT_OF, image_of
+from pipelines.commands.image import name_image
 from pipelines.images import build as images
 from pipelines.local.containers import _said, surroundings_of
 
@@ -25,6 +28,11 @@ def test_an_image_is_called_what_the_steps_call_theirs():
         assert image_of(component) in images.image_for(environment).names
         assert image_of(component, prefix="host/team") in images.image_for(environment, "host/team/").names
     assert image_of("train", variant="gpu") in images.image_for("tensorflow-gpu").names
+
+
+def test_train_alone_has_a_variant_for_a_gpu():
+    assert CliRunner().invoke(name_image, ["train", "--gpu"]).output.strip() == image_of("train", variant="gpu")
+    assert "Only train" in str(CliRunner().invoke(name_image, ["plan", "--gpu"]).exception)
 
 
 def test_without_an_engine_it_says_what_to_install(monkeypatch):
@@ -125,6 +133,15 @@ def test_a_run_on_folders_has_no_network_and_no_credentials(tmp_path):
     seen = surroundings_of(given, {"AWS_SECRET_ACCESS_KEY": "secret"})
 
     assert (seen.network, seen.variables) == ("none", {})
+
+
+def test_kfp_starts_its_containers_by_the_one_function_that_is_replaced():
+    from kfp.local import docker_task_handler
+
+    parameters = inspect.signature(docker_task_handler.run_docker_container).parameters
+
+    assert [*parameters] == ["client", "image", "command", "volumes", "container_run_args"]
+    assert "run_docker_container" in docker_task_handler.DockerTaskHandler.run.__code__.co_names
 
 
 def test_what_a_step_raised_in_a_container_is_told_as_elsewhere():
