@@ -121,6 +121,13 @@ def test_on_google_cloud_runs_and_servers_reach_the_metadata_server_and_the_stor
         assert {("169.254.169.254/32", 80), ("169.254.169.252/32", 988), ("0.0.0.0/0", 443)} <= blocks("gke", labels)
 
 
+def test_on_google_cloud_a_rollback_from_outside_reaches_a_server_through_the_kubernetes_api() -> None:
+    # On kind the API server is on the node, which reaches its pods whatever the policies say.
+    assert opened("gke", "Ingress", server("gke"), {"k8s-app": "konnectivity-agent"}, "kube-system") == {8501}
+    assert not opened("gke", "Ingress", server("gke"), {"k8s-app": "anything"}, "kube-system")
+    assert not opened("gke", "Ingress", server("gke"), {"k8s-app": "konnectivity-agent"}, "shop")
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_kfps_own_services_are_left_alone(name: str) -> None:
     for labels, _ in KFP.values():
