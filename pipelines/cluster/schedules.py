@@ -50,6 +50,7 @@ class Schedule(Contract):
         paused: None: as it is in the cluster.
         concurrency: Runs of this schedule that may be under way at once.
         catch_up: Start a run for each time that was missed, one after another.
+        images: Step → an image of one's own, such as one with a trainer.
         experiment: Under which the UI lists the runs; empty: the task's name, as of submitted runs.
     """
 
@@ -63,6 +64,7 @@ class Schedule(Contract):
     concurrency: int = Field(1, ge=1, le=10)
     catch_up: bool = False
     profile: str = "cpu"
+    images: dict[str, str] = {}
     experiment: str = ""
     parameters: dict[str, Any] = {}
 

@@ -206,7 +206,7 @@ class _Plan:
             )
         self._compiled: dict[str, CompiledPipeline] = {}
         self._tasks: dict[str, ClusterTask] = {}
-        self._profiles = {each.name: each.profile for each in given.schedules}
+        self._schedules = given.schedules
         self._wanted = [Wanted(self._settle(each, given.timezone, file), each.paused) for each in given.schedules]
         self._connection = cluster.connect()
         self._recurring = RecurringRuns(self._connection)
@@ -217,15 +217,14 @@ class _Plan:
     def take(self, step: Step) -> None:
         pipeline_id = version_id = ""
         if step.wanted is not None:
-            uploaded = ensure_uploaded(self._connection, self._compiled[self._profiles[step.name]])
+            uploaded = ensure_uploaded(self._connection, self._compiled[step.name])
             pipeline_id, version_id = uploaded.pipeline_id, uploaded.version_id
             self._tasks[step.name].upload()
         self._recurring.take(step, pipeline_id=pipeline_id, version_id=version_id)
 
     def _settle(self, each: Schedule, timezone: str, file: Path) -> Settled:
-        if each.profile not in self._compiled:
-            self._compiled[each.profile] = compile_training(self._settings, each.profile)
-        compiled = self._compiled[each.profile]
+        compiled = self._compile(each, file)
+        self._compiled[each.name] = compiled
         task, parameters = self._parameters(each, compiled, file)
         self._tasks[each.name] = task
         return settle(
@@ -237,6 +236,15 @@ class _Plan:
             pipeline_root=self._settings.pipeline_root,
             service_account=self._settings.service_account,
         )
+
+    def _compile(self, each: Schedule, file: Path) -> CompiledPipeline:
+        for other in self._schedules:
+            if other.name in self._compiled and (other.profile, other.images) == (each.profile, each.images):
+                return self._compiled[other.name]
+        try:
+            return compile_training(self._settings, each.profile, each.images)
+        except InputError as cause:
+            raise InputError(cause.what, where=f"{each.name} in {file}", fix=cause.fix) from cause
 
     def _parameters(self, each: Schedule, compiled: CompiledPipeline, file: Path) -> tuple[ClusterTask, dict[str, Any]]:
         where = f"parameters of {each.name} in {file}"

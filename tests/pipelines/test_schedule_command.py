@@ -62,8 +62,8 @@ class Cluster:
 
 
 @functools.cache
-def compiled(settings, profile):
-    return compile_training(settings, profile)
+def compiled(settings, profile, images):
+    return compile_training(settings, profile, dict(images))
 
 
 @pytest.fixture(params=["twin", "real"])
@@ -73,7 +73,9 @@ def cluster(request, tmp_path, gcs_root, monkeypatch):
     monkeypatch.setattr(
         schedule_command,
         "compile_training",
-        lambda settings, profile: compiled(settings.model_copy(update=without_roots), profile),
+        lambda settings, profile, images: compiled(
+            settings.model_copy(update=without_roots), profile, tuple(images.items())
+        ),
     )
     mark = secrets.token_hex(4)
     settings = {"data_root": f"{gcs_root}/data", "registry": f"{gcs_root}/registry", "images": "registry.example/saiki"}
@@ -150,6 +152,21 @@ def test_kfp_is_given_what_the_file_says(cluster):
     assert storage.read(sent["task"]) == cluster.task.read_bytes(), "the task file was put where the cluster reads it"
     assert found.pipeline_version_reference.pipeline_version_id
     assert kept.settled.experiment == f"nights {cluster.mark}"
+
+
+def test_an_image_of_ones_own_is_in_the_version_that_runs_at_night(cluster):
+    image = "registry.example/team/trainer@sha256:" + "ab" * 32
+    cluster.call("apply", cluster.file(cluster.nightly(), cluster.nightly("team", images={"train": image})))
+    found = {}
+    for kept in cluster.ours():
+        client = connect(cluster.endpoint, namespace="kubeflow").client
+        version = client.get_recurring_run(kept.id).pipeline_version_reference
+        spec = client.get_pipeline_version(version.pipeline_id, version.pipeline_version_id).pipeline_spec
+        found[kept.settled.name.rpartition("-")[0]] = image in str(spec)
+    assert found == {"nightly": False, "team": True}
+    with pytest.raises(InputError, match="There is no step 'trian'") as caught:
+        cluster.call("diff", cluster.file(cluster.nightly(images={"trian": image})))
+    assert f"nightly-{cluster.mark} in " in caught.value.where
 
 
 def test_only_what_differs_is_replaced_and_diff_says_what(cluster):
