@@ -148,6 +148,8 @@ def name_image(component: str, registry: str, gpu: bool) -> None:
     Example:
       docker build --build-arg SAIKI_IMAGE=$(saiki image name train) examples/custom_trainer
     """
+    if gpu and component != "train":
+        raise InputError(f"Only train has a variant with CUDA, not {component}", where="--gpu", fix="leave --gpu out")
     click.echo(image_of(component, prefix=registry, variant=GPU_VARIANT if gpu else ""))
 
 

@@ -36,5 +36,5 @@ def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
         known = settings.model_copy(update={"endpoint": "", "ui": ""})
         return _compiled(known, profile, tuple(sorted((images or {}).items())))
 
-    for command in ("upload_command", "submit_command"):
-        monkeypatch.setattr(f"pipelines.{command}.compile_training", compile_once)
+    for command in ("upload", "submit"):
+        monkeypatch.setattr(f"pipelines.commands.{command}.compile_training", compile_once)
