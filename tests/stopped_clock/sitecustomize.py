@@ -42,3 +42,8 @@ class _Finder(MetaPathFinder):
 
 
 sys.meta_path.insert(0, _Finder())
+
+# What stands in for the interpreter of one environment, where a step starts it again (`forking_python.py`).
+_prefix, _, _stand_in = os.environ.get("SAIKI_TEST_PYTHON", "").partition("=")
+if _prefix == sys.prefix:
+    sys.executable = _stand_in
