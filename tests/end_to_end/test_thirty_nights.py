@@ -168,7 +168,7 @@ class Month:
 
     def note(self, number, outcome, other="", event=""):
         """A line of the table, and what every night has to hold."""
-        result = outcome.result.get("result", "—")
+        result = outcome.result.get("result", "—") + (", recorded before" if outcome.result.get("replayed") else "")
         champion, hold = self.champion()
         rows = self.rows_of(outcome) if outcome.result else None
         steps = f"{len(outcome.steps) - outcome.cached} + {outcome.cached} cached" if outcome.result else "—"
