@@ -12,6 +12,7 @@ import yaml
 from components._shared.contract import canonical_json, load_yaml, yaml_problem
 from components._shared.errors import InputError
 from components._shared.storage import check_no_secret
+from components._shared.windows import parse_moment
 from components.conclude.executor import RESULTS
 from pipelines.cluster.compiled import CompiledPipeline
 from pipelines.cluster.settings import ClusterSettings
@@ -135,6 +136,8 @@ def _plain(text: str | bytes, where: str) -> Any:
 def _typed(name: str, value: Any, wanted: type, where: str) -> Any:
     if name in _WORDS and value not in _WORDS[name]:
         raise InputError(f"There is no {name} '{value}'", where=where, fix=f"give {' or '.join(_WORDS[name])}")
+    if name == "as_of" and value:
+        parse_moment(str(value), "UTC")
     if name == "fail_on":
         _check_results(str(value or ""), where)
     if wanted is str:

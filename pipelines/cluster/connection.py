@@ -409,6 +409,9 @@ def _message(body: Any) -> tuple[str, bool]:
 def _plain(text: str) -> str:
     """One line, without Python's names for it."""
     text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", " ".join(text.split()))
+    text = "".join(each for each in text if each.isprintable())
+    # The generated client's own wrapping of a TLS error: ('SSLError\\n[SSL: …] wrong version number',)
+    text = re.sub(r"^\('SSLError\\n(.*)',\)$", r"\1", text)
     text = re.sub(r"^HTTPS?Connection(?:Pool)?\([^)]*\): ", "", text)
     text = re.sub(r"^Failed to establish a new connection: \[Errno -?\d+\] ", "", text)
     return text if len(text) <= 600 else f"{text[:300]} … {text[-250:]}"

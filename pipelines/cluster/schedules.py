@@ -28,6 +28,7 @@ from components._shared.contract import Contract, digest_of
 from components._shared.errors import InputError
 from components._shared.windows import parse_moment, parse_span, zone
 from pipelines.cluster.cron import parse_cron
+from pipelines.training.config import PROFILES
 
 _FIX = "correct the fields named above; docs/schedules.md describes every field"
 _CONTENT_DIGITS = 16
@@ -80,6 +81,13 @@ class Schedule(Contract):
             raise ValueError(f"{value!r} is shorter than a minute")
         return value
 
+    @field_validator("profile")
+    @classmethod
+    def _check_profile(cls, value: str) -> str:
+        if value not in PROFILES:
+            raise ValueError(f"there is no profile {value!r}; give one of: {', '.join(PROFILES)}")
+        return value
+
     @field_validator("start", "end")
     @classmethod
     def _check_moment(cls, value: str | None) -> str | None:
@@ -104,7 +112,15 @@ class Schedules(Contract):
 
     format: Literal["saiki/schedules/v1"] = "saiki/schedules/v1"
     timezone: str = "UTC"
-    schedules: tuple[Schedule, ...] = Field(min_length=1)
+    schedules: tuple[Schedule, ...]
+
+    @field_validator("schedules")
+    @classmethod
+    def _check_some(cls, value: tuple[Schedule, ...]) -> tuple[Schedule, ...]:
+        # Not a length of the field: pydantic would count one that is wrong as one that is not there.
+        if not value:
+            raise ValueError("there is none; to delete what is on the cluster: saiki schedule delete NAME")
+        return value
 
     @field_validator("timezone")
     @classmethod

@@ -55,7 +55,8 @@ def cluster_task(task: str, data_root: str) -> ClusterTask:
             raise InputError(
                 f"The task reads '{source}' on this machine, where the cluster cannot read it",
                 where=f"data.sources in {path}",
-                fix="copy the data to object storage, and name it gs://… or s3://… there",
+                fix="copy the folder of the task file to object storage and give its URI, --set task=gs://…/task.yaml; "
+                "or name the data gs://… or s3://… in the file",
             )
     if "://" in found.schema_file:
         contents = {PurePosixPath("task.yaml"): text}
@@ -75,7 +76,9 @@ def _name_of(uri: str) -> str:
     try:
         text = storage.read(uri)
     except FileNotFoundError as cause:
-        raise InputError("There is no such task file", where=uri, fix="correct --set task=…") from cause
+        raise InputError(
+            "There is no such task file", where=uri, fix="correct `task`, or put the file there"
+        ) from cause
     except (StorageError, OSError):
         return ""
     return Task.from_json(text, where=uri, error=TaskError).name

@@ -126,7 +126,9 @@ def prepare(
     data_root = str(parameters.get("data_root") or settings.data_root)
     if not data_root:
         raise InputError(
-            "No data root is given", where="--cluster", fix="write data_root there, or add --set data_root=gs://…"
+            "No data root is given",
+            where="--cluster or --set",
+            fix="give the cluster's settings.yaml as --cluster, with data_root in it, or add --set data_root=gs://…",
         )
     task = cluster_task(parameters["task"], data_root)
     parameters = cluster_parameters(pipeline, parameters | {"task": task.uri}, settings)

@@ -100,7 +100,8 @@ def follow_aloud(connection: Connection, run_id: str, *, quiet: bool, again: str
         sys.exit(INTERRUPTED)
     except KfpError as error:
         raise KfpError(
-            f"{error.what}. The run itself goes on",
+            # A run that is not there does not go on.
+            error.what if error.status == 404 else f"{error.what}. The run itself goes on",
             where=connection.link("runs", run_id),
             fix=f"{error.fix}; then: {again}",
             status=error.status,

@@ -85,7 +85,7 @@ def test_a_host_that_is_not_there(server: KfpServer) -> None:
     assert "cannot be reached: Connection refused" in failure("http://127.0.0.1:9").what
     assert "its name cannot be resolved" in failure("http://kfp.invalid").what
     error = failure(server.endpoint.replace("http:", "https:"))
-    assert "TLS" in error.what
+    assert "does not speak TLS: [SSL" in error.what
     assert "http://" in error.fix
 
 

@@ -9,7 +9,16 @@ from pipelines.cluster.compiled import CompiledPipeline, RunParameter
 from pipelines.cluster.settings import ClusterSettings
 from pipelines.run_parameters import MOST_BYTES, check_run_parameters, cluster_parameters, read_run_parameters
 
-KNOWN = {"task": str, "sample": float, "budget": int, "parameters": dict, "loud": bool, "fail_on": str, "names": list}
+KNOWN = {
+    "task": str,
+    "as_of": str,
+    "sample": float,
+    "budget": int,
+    "parameters": dict,
+    "loud": bool,
+    "fail_on": str,
+    "names": list,
+}
 SETTINGS = ClusterSettings(data_root="gs://b/data", registry="s3://b/registry")
 
 
@@ -44,6 +53,7 @@ def test_values_are_of_their_types() -> None:
         ("tasc=a", "did you mean 'task'"),
         ("budget", "is not NAME=VALUE"),
         ("budget=[", "not readable YAML"),
+        ("as_of=2013-13-01", "'2013-13-01' is not a date or moment"),
     ],
 )
 def test_what_cannot_be_is_refused(given: str, said: str) -> None:

@@ -46,6 +46,7 @@ REFUSED = [
     (schedule(concurrency=11), "less than or equal to 10"),
     (schedule(name="Nightly run"), "schedules.0.name"),
     (schedule(pipeline="sweep"), "schedules.0.pipeline"),
+    (schedule(profile="gpuu"), "there is no profile 'gpuu'; give one of: laptop, cpu, gpu"),
 ]
 
 
@@ -54,8 +55,14 @@ def test_a_schedule_that_is_wrong_is_refused(given, said, tmp_path):
     with pytest.raises(InputError) as caught:
         read(tmp_path, given)
     assert said in caught.value.what
+    assert "at least 1 item" not in caught.value.what
     assert "schedules.yaml" in caught.value.where
     assert "docs/schedules.md" in caught.value.fix
+
+
+def test_a_file_without_schedules_is_refused(tmp_path):
+    with pytest.raises(InputError, match="there is none; to delete what is on the cluster"):
+        read(tmp_path)
 
 
 def test_two_schedules_of_one_name_are_refused(tmp_path):

@@ -236,6 +236,7 @@ def test_a_run_that_is_not_there(server: KfpServer) -> None:
     result = watch(server, "4c5cb7cd-1111-4222-8333-000000000000")
     assert isinstance(result.exception, KfpError)
     assert "not found" in result.exception.what
+    assert "goes on" not in result.exception.what
 
 
 def test_a_run_is_asked_for_less_and_less_often(
