@@ -65,15 +65,29 @@ class S3Store(Store):
 
     def open_read(self, uri: str) -> BinaryIO:
         """See `Store`."""
-        found = self.stat(uri)
+        found = self._head(uri)
         if found is None:
             raise NotFoundError("There is no such object", where=uri)
+        tag = found["ETag"]
 
         def read_range(start: int, stop: int) -> bytes:
-            part = self._get(uri, Range=f"bytes={start}-{stop - 1}", IfMatch=found.generation)
-            return cast(bytes, part["Content"])
+            nonlocal tag
+            how = {"Range": f"bytes={start}-{stop - 1}"}
+            try:
+                return cast(bytes, self._get(uri, **how, IfMatch=tag)["Content"])
+            except PreconditionError:
+                # A mark of use gives another ETag to what went up in parts; it is still what the same write brought.
+                now = self._head(uri)
+                if (
+                    now is None
+                    or _WRITE not in now["Metadata"]
+                    or now["Metadata"][_WRITE] != found["Metadata"].get(_WRITE)
+                ):
+                    raise
+                tag = now["ETag"]
+                return cast(bytes, self._get(uri, **how, IfMatch=tag)["Content"])
 
-        return io.BufferedReader(RangeReader(found.size, read_range), buffer_size=1 << 20)
+        return io.BufferedReader(RangeReader(found["ContentLength"], read_range), buffer_size=1 << 20)
 
     def list_objects(self, prefix: str, *, hidden: bool = False) -> Iterator[ObjectInfo]:
         """See `Store`."""
@@ -102,15 +116,26 @@ class S3Store(Store):
         """See `Store`."""
         from botocore.exceptions import ClientError
 
+        found = self._head(uri)
+        if found is None:
+            return False
         place = _where(uri)
-        used = {"saiki-used": str(int(time.time()))}
+        used = {**found["Metadata"], "saiki-used": str(int(time.time()))}
         with _translated(uri):
             try:
-                _client(uri).copy_object(**place, CopySource=place, MetadataDirective="REPLACE", Metadata=used)
+                _client(uri).copy_object(
+                    **place,
+                    CopySource=place,
+                    CopySourceIfMatch=found["ETag"],
+                    MetadataDirective="REPLACE",
+                    Metadata=used,
+                )
             except ClientError as cause:
                 if _code(cause) in _ABSENT:
                     return False
-                raise
+                # What somebody has written, or marked, at this moment is as good as marked.
+                if _code(cause) not in _CONFLICTS:
+                    raise
         return True
 
     def delete(self, uri: str, generation: str | None) -> None:
@@ -270,7 +295,7 @@ def _absence(uri: str) -> Iterator[None]:
         if _code(cause) in _ABSENT:
             raise NotFoundError("There is no such object", where=uri) from cause
         if _code(cause) in _CONFLICTS:
-            raise StorageError("The object changed while it was being read", where=uri, fix="run again") from cause
+            raise PreconditionError("The object changed while it was being read", where=uri, fix="run again") from cause
         raise
 
 

@@ -154,6 +154,23 @@ def test_a_mark_of_use_that_breaks_is_made(fate: str, root: str, proxy: Proxy) -
     assert not _store(uri).refresh(storage.join(root, "nothing"))
 
 
+def test_a_mark_of_use_disturbs_nobody_who_reads(root: str, tmp_path: Path) -> None:
+    source = large(tmp_path)
+    uri = storage.join(root, "large")
+    storage.create(uri, source)
+    with storage.open_read(uri) as stream:
+        begin = stream.read(10)
+        assert storage.touch(uri)
+        assert begin + stream.read() == source.read_bytes()
+    with storage.open_read(uri) as stream:
+        stream.read(10)
+        found = storage.stat(uri)
+        assert found is not None
+        storage_s3.S3Store().replace(uri, b"other", found.generation) if uri.startswith("s3") else storage.delete(uri)
+        with pytest.raises(StorageError):
+            stream.read()
+
+
 def test_a_mark_of_use_that_another_clock_has_outrun_is_as_good(gcs_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from components._shared.storage import _store
 
