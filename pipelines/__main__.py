@@ -18,10 +18,10 @@ _COMMANDS: dict[str, str] = {
     "schema": "pipelines.commands.schema:schema",
     "image": "pipelines.commands.image:image",
     "compile": "pipelines.commands.compile:compile_pipelines",
-    "schedule": "pipelines.commands.schedule:schedule",
     "upload": "pipelines.commands.upload:upload",
     "submit": "pipelines.commands.submit:submit",
     "watch": "pipelines.commands.watch:watch",
+    "schedule": "pipelines.commands.schedule:schedule",
     "models": "pipelines.commands.registry:models",
     "promote": "pipelines.commands.registry:promote",
     "rollback": "pipelines.commands.registry:rollback",
@@ -57,6 +57,7 @@ def saiki(context: click.Context, debug: bool) -> None:
       saiki init orders.csv                         propose a task file for your data
       saiki run training --set task=orders/task.yaml
       saiki models                                  what there is now
+      saiki submit training --cluster settings.yaml --set task=gs://bucket/orders/task.yaml --wait
       saiki COMMAND --help                          more examples
 
     Exit codes: 0 done, 1 a verdict said no, 2 the input is wrong or a step failed.

@@ -37,9 +37,17 @@ _SHORTEST_GRACE_DAYS = 1
 
 def _registry_options(command: Command) -> Command:
     task = click.option("--task-name", default="", help="Name of the task, where the registry holds several.")
-    return _REGISTRY(task(command))
+    return _REGISTRY(_CLUSTER(task(command)))
 
 
+_CLUSTER = click.option(
+    "--cluster",
+    "settings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SAIKI_CLUSTER",
+    show_envvar=True,
+    help="The cluster's settings.yaml: its registry, unless one is named; for a server, its namespace.",
+)
 _REGISTRY = click.option(
     "--registry", default=".saiki/registry", show_default=True, help="Registry: folder, gs://… or s3://…"
 )
@@ -57,14 +65,6 @@ def _serving_options(command: Command) -> Command:
             show_default=True,
             help="Serve the version and check its answers first.",
         ),
-        click.option(
-            "--cluster",
-            "settings",
-            type=click.Path(path_type=Path, dir_okay=False),
-            envvar="SAIKI_CLUSTER",
-            show_envvar=True,
-            help="The cluster's settings.yaml: registry and namespace.",
-        ),
     ):
         command = option(command)
     return command
@@ -73,15 +73,16 @@ def _serving_options(command: Command) -> Command:
 @click.command(short_help="Champion, versions, attempts and moves of a task.")
 @_registry_options
 @_JSON
-def models(registry: str, task_name: str, as_json: bool) -> None:
+def models(registry: str, task_name: str, settings: Path | None, as_json: bool) -> None:
     """Lists champion, versions, attempts and moves of a task.
 
     \b
     Examples:
       saiki models
+      saiki models --cluster manifests/overlays/gke/settings.yaml
       saiki models --registry gs://bucket/registry --task-name flights --json
     """
-    found = _open(registry, task_name)
+    found, _ = _on_cluster(registry, task_name, settings)
     champion, _ = found.champion()
     versions = found.versions()
     attempts = found.tries()
@@ -205,14 +206,14 @@ def rollback(
 @_registry_options
 @_WHY
 @_JSON
-def release(registry: str, task_name: str, why: str, as_json: bool) -> None:
+def release(registry: str, task_name: str, settings: Path | None, why: str, as_json: bool) -> None:
     """Lifts the hold of a rollback: runs may promote again.
 
     \b
     Example:
       saiki release --why "the sensor was repaired"
     """
-    found = _open(registry, task_name)
+    found, _ = _on_cluster(registry, task_name, settings)
     _print_champion(found, found.release(who=_who(), why=why), as_json)
 
 
@@ -224,7 +225,15 @@ def release(registry: str, task_name: str, why: str, as_json: bool) -> None:
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: named after it]"
 )
 @_JSON
-def report(registry: str, task_name: str, version: int | None, judgement: str, out: Path | None, as_json: bool) -> None:
+def report(
+    registry: str,
+    task_name: str,
+    settings: Path | None,
+    version: int | None,
+    judgement: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Copies a recorded report here and prints its path; without a choice, the latest one.
 
     \b
@@ -232,7 +241,7 @@ def report(registry: str, task_name: str, version: int | None, judgement: str, o
       saiki report
       saiki report --version 3 --out why-three.html
     """
-    found = _open(registry, task_name)
+    found, _ = _on_cluster(registry, task_name, settings)
     name, attempt = _chosen(found, version, judgement)
     path = out or Path(f"{found.task}-{name.split('.')[0][:12]}.html")
     try:

@@ -87,6 +87,18 @@ def test_an_unreadable_pointer_is_repaired_with_the_command_that_the_error_names
     assert "champion is version 2" in run("models", "--registry", registry.root)
 
 
+def test_every_command_finds_the_registry_of_the_cluster(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"apiVersion: v1\nkind: ConfigMap\ndata: {{registry: {registry.root}}}\n")
+    monkeypatch.setenv("SAIKI_CLUSTER", str(settings))
+    assert "champion is version 2" in run("models")
+    assert run("rollback", "--why", "complaints", "--json")["champion"]["hold"] == "complaints"
+    assert run("release", "--why", "repaired", "--json")["champion"]["hold"] == ""
+    assert run("report", "--version", "2", "--out", str(tmp_path / "two.html")) == f"{tmp_path / 'two.html'}\n"
+
+
 def test_a_reason_is_required(registry: Registry) -> None:
     result = CliRunner().invoke(saiki, ["rollback", "--registry", registry.root])
     assert result.exit_code == 2
