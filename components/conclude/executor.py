@@ -22,12 +22,13 @@ _TERMINATION_LOG = Path("/dev/termination-log")
 _MOST_BYTES = 4000
 """Kubernetes keeps 4,096."""
 
-_DECIDED = {
+DECIDED = {
     "rejected": "The gates of the task turned the candidate down",
     "not_served": "The server did not answer well with the candidate, so the champion stays",
     "held": "A rollback holds the champion, so the candidate was not promoted",
     "superseded": "Another run moved the champion while this one worked, so the candidate was not promoted",
 }
+"""How the message of a run that it ends begins, by result."""
 
 _NEXT = {
     "rejected": "change the data, the features or the trainer; or promote the candidate on record, with the run "
@@ -71,7 +72,7 @@ def conclude(
         return f"{result}: {reason}"
     report = f"saiki report --registry {shlex.quote(registry)} --task-name {pointer.task} --judgement {judgement[:12]}"
     verdict = SaikiError(
-        f"{_DECIDED.get(result, f'The candidate is {result}')}. {reason[:1].upper()}{reason[1:]}",
+        f"{DECIDED.get(result, f'The candidate is {result}')}. {reason[:1].upper()}{reason[1:]}",
         where=f"the report: step judge in this run, or {report}",
         fix=_NEXT.get(result, "read the report"),
     )

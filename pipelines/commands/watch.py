@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from components.conclude.executor import DECIDED, RESULTS
 from pipelines.cluster.connection import Connection, KfpError
 from pipelines.cluster.options import Cluster, cluster_options
 from pipelines.cluster.progress import FINAL, Step, step_names, steps_of_details, steps_of_workflow
@@ -196,13 +197,16 @@ def _ending(connection: Connection, run: Any, steps: list[Step]) -> Ending:
     concluded = next(
         (step for step in steps if step.name == _CONCLUSION and step.done and step.state != "skipped"), None
     )
+    told = connection.log(run.run_id, concluded.pod) if concluded and concluded.pod else ""
+    said = _said(concluded, told) if concluded else ""
     refused = bool(failed) and all(step.name == _CONCLUSION and _by_itself(step) for step in failed)
+    # A wrong parameter ends it with the same exit code, but does not say what became of a candidate.
+    refused = refused and (_is_decision(said) or not (said or told))
     state = str(run.state)
     code = 0 if state == "SUCCEEDED" else 1 if state == "FAILED" and refused else 2
     log = ""
     if code == 2 and failed:
         log = _tail(connection.log(run.run_id, failed[0].pod)) if failed[0].pod else ""
-    said = _said(connection, run.run_id, concluded) if concluded else ""
     return Ending(run.run_id, state, code, said, failed, tuple(steps), log)
 
 
@@ -211,17 +215,22 @@ def _by_itself(step: Step) -> bool:
     return not step.message or "exit code 1)" in step.message
 
 
-def _said(connection: Connection, run_id: str, step: Step) -> str:
+def _is_decision(said: str) -> bool:
+    return said.startswith((*(f"{result}: " for result in RESULTS), *DECIDED.values()))
+
+
+def _said(step: Step, told: str) -> str:
     """What `conclude` says: as the reason of its failure, or in its log."""
     if step.state == "failed":
         text = re.sub(r"^(?:\w+: )?Error \(exit code 1\):? ?", "", step.message).strip()
         if text and text != step.message:
             return text
-    lines = connection.log(run_id, step.pod).splitlines() if step.pod else []
-    marked = [
-        line for line in lines if re.match(r"(promoted|rejected|superseded|held|already_champion|not_served): ", line)
-    ]
-    return marked[-1] if marked else ""
+    for line in reversed(told.splitlines()):
+        # As it prints it, or as the last line of a traceback.
+        for text in (line, line.partition("Error: ")[2]):
+            if _is_decision(text):
+                return text
+    return ""
 
 
 def _tail(log: str) -> str:

@@ -154,6 +154,28 @@ def test_a_conclusion_that_could_not_be_drawn_is_2(server: KfpServer, run_id: st
     assert watch(server, run_id).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("last_line", "code"),
+    [
+        ("components._shared.errors.InputError: 'rejectd' is not a result of push", 2),
+        ("components._shared.errors.SaikiError: The gates of the task turned the candidate down. AUC is 0.61", 1),
+    ],
+)
+def test_where_kfp_gives_no_reason_the_log_tells_a_verdict_from_a_mistake(
+    server: KfpServer, run_id: str, last_line: str, code: int
+) -> None:
+    log = f"Traceback (most recent call last):\n{last_line}\n"
+    happen(
+        server,
+        done(server, NOT_PASSED, ["push-2"]),
+        lambda run_id: server.fail_step(
+            run_id, f"{NOT_PASSED}/conclude-2", message="main: Error (exit code 1)", log=log
+        ),
+        lambda run_id: server.finish(run_id, "FAILED"),
+    )
+    assert watch(server, run_id).exit_code == code
+
+
 def test_a_conclusion_beside_another_failure_is_2(server: KfpServer, run_id: str) -> None:
     happen(
         server,
