@@ -28,7 +28,7 @@ from tests.pod_runner import ModelServers, PodRunner
 
 SERVING = Path(__file__).resolve().parents[1] / "manifests" / "serving" / "base"
 REAL = os.environ.get("SAIKI_TEST_KUBECONFIG", "")
-NETWORK = os.environ.get("SAIKI_TEST_POD_NETWORK", "127.77.0")
+NETWORK = os.environ.get("SAIKI_TEST_POD_NETWORK", "")
 _FROM_OUTSIDE = {"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get", "create"]}
 """What somebody needs, besides the role of `push`, who is not in the cluster."""
 
@@ -60,7 +60,7 @@ class ServingCluster:
             self.core.create_node({"metadata": {"name": node}, "spec": {"unschedulable": True}})
         self.kubeconfig = folder / f"kubeconfig-{self.namespace}"
         self._write_kubeconfig()
-        self.pods = PodRunner(self.admin, self.namespace, servers, NETWORK, node)
+        self.pods = PodRunner(self.admin, self.namespace, servers, NETWORK or _network(), node)
 
     def set_up(self, change: Change = lambda deployment: None) -> None:
         """Applies what `manifests/serving` holds for the task.
@@ -175,6 +175,11 @@ def serving_cluster(
             yield cluster
     finally:
         cluster.close()
+
+
+def _network() -> str:
+    """Addresses of this machine that other tests at the same moment do not use as well."""
+    return f"127.{secrets.randbelow(250) + 2}.{secrets.randbelow(250) + 2}"
 
 
 def _manifest(file: str, kind: str) -> dict[str, Any]:
