@@ -43,6 +43,10 @@ def run(task, state, *options):
     return done.returncode, result, done.stderr
 
 
+def outcomes(result):
+    return {step["step"]: (step["rows_out"], step["outcome"]) for step in result["steps"]}
+
+
 def manifests(state):
     """Step → output → what the datasets of a run promise: digest, rows."""
     found = {}
@@ -75,7 +79,7 @@ def test_a_run_in_containers_gives_what_a_run_without_gives(contained_run, task,
     assert not any(step["cached"] for step in [*result["steps"], *plain["steps"]])
     alike = ("outcome", "summary", "result", "version", "experiment", "judgement")
     assert {name: result[name] for name in alike} == {name: plain[name] for name in alike}
-    assert [step["outcome"] for step in result["steps"]] == [step["outcome"] for step in plain["steps"]]
+    assert outcomes(result) == outcomes(plain)
     assert len(manifests(state)) > 5
     assert manifests(state) == manifests(tmp_path)
 
@@ -133,6 +137,5 @@ def test_a_team_s_trainer_runs_in_an_image_built_from_ours(engine, here, task, c
     code, result, errors = run(task, tmp_path, "--containers", "--image", "train=team-trainer:1", *trainer)
 
     assert result, errors
-    assert result["steps"][3]["step"] == "train"
     assert code in (0, 1), "a verdict on three epochs may be either"
     assert result["experiment"] != contained_run[2]["experiment"]
