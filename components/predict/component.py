@@ -1,7 +1,5 @@
 """What the Kubeflow UI shows of `predict`."""
 
-from typing import Optional
-
 from kfp import dsl
 
 from components._shared.image import image_of
@@ -13,7 +11,7 @@ def predict(
     data_root: str,
     scoring: str,
     predictions: dsl.Output[dsl.Dataset],
-    model: Optional[dsl.Input[dsl.Model]] = None,
+    model: dsl.Input[dsl.Model] = None,
     registered: str = "",
 ):
     """Scores rows with a model. With neither a model nor a registered version the predictions are empty.

@@ -1,12 +1,16 @@
 """The shapes of the KFP DSL that Saiki relies on, held against the pinned kfp: compiled, and run locally."""
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 from kfp import compiler, components, local
+from kfp.dsl.executor import Executor
 from kfp.local.orchestrator import task_executor
+
+from components._shared.image import ENVIRONMENT_OF
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +82,29 @@ def test_a_compiled_component_can_be_loaded_again(shapes, tmp_path):
     path = tmp_path / "judge.yaml"
     compiler.Compiler().compile(shapes.judge, str(path))
     assert components.load_component_from_file(str(path)).name == "judge"
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT_OF))
+def test_inputs_are_what_they_are_declared_to_be_when_the_server_does_not_say_their_types(name, tmp_path):
+    """KFP's driver hands artifacts on with an empty type; locally their types are named."""
+    component = getattr(importlib.import_module(f"components.{name}.component"), name)
+    declared = component.component_spec.inputs or {}
+    inputs = {each: found.type.split("@")[0] for each, found in declared.items() if found.type.startswith("system.")}
+    made = {each: found.type.split("@")[0] for each, found in (component.component_spec.outputs or {}).items()}
+
+    def artifacts(types):
+        untyped = {"instanceSchema": ""}
+        return {each: {"artifacts": [{"name": each, "uri": f"gs://b/{each}", "type": untyped}]} for each in types}
+
+    executor = Executor(
+        {
+            "inputs": {"artifacts": artifacts(inputs)},
+            "outputs": {
+                "artifacts": artifacts([each for each in made if made[each].startswith("system.")]),
+                "outputFile": str(tmp_path / "executor_output.json"),
+            },
+        },
+        component,
+    )
+    given = {each: artifact.schema_title for each, artifact in executor.input_artifacts.items()}
+    assert given == inputs
