@@ -14,7 +14,7 @@ import click
 
 from pipelines.cluster.access import Access
 from pipelines.cluster.connection import Connection, connect
-from pipelines.cluster.settings import ClusterSettings, read_cluster_settings
+from pipelines.cluster.settings import ClusterSettings, settings_of_a_cluster
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ca_file: Path | None,
         **others: Any,
     ) -> Any:
-        settings = read_cluster_settings(cluster_path) if cluster_path else ClusterSettings()
+        settings = settings_of_a_cluster(cluster_path)
         given = {"endpoint": endpoint, "namespace": namespace}
         access = Access(
             token=os.environ.get("SAIKI_KFP_TOKEN", ""),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,26 @@ class ClusterSettings(Contract):
     s3_region: str = ""
     storage_secret: str = Field(default="", pattern=r"^$|^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
     cron_timezone: str = "UTC"
+
+
+_PLACEHOLDER = re.compile(r"\b(PROJECT|BUCKET)\b")
+
+
+def settings_of_a_cluster(path: Path | None) -> ClusterSettings:
+    """The settings of a cluster that is about to be reached; no path: all are empty.
+
+    Raises:
+        InputError: They cannot be read, or still hold the words that stand for a project or a bucket.
+    """
+    settings = read_cluster_settings(path) if path else ClusterSettings()
+    for name, value in settings:
+        if found := _PLACEHOLDER.search(value):
+            raise InputError(
+                f"'{name}' still says {found[0]}: {value}",
+                where=str(path),
+                fix=f"put your own name in place of {found[0]} (docs/cluster.md)",
+            )
+    return settings
 
 
 def read_cluster_settings(path: Path) -> ClusterSettings:

@@ -27,7 +27,7 @@ from components._shared.windows import parse_span
 from components.push.deployment import deploy as deployed
 from components.push.deployment import follow_champion, samples_of, server_of
 from components.push.server import Overtaken
-from pipelines.cluster.settings import ClusterSettings, read_cluster_settings
+from pipelines.cluster.settings import ClusterSettings, settings_of_a_cluster
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -315,7 +315,7 @@ def _open(root: str, task: str) -> Registry:
 
 def _on_cluster(registry: str, task: str, settings: Path | None) -> tuple[Registry, ClusterSettings]:
     """The registry that is named, or the cluster's."""
-    cluster = read_cluster_settings(settings) if settings else ClusterSettings()
+    cluster = settings_of_a_cluster(settings)
     source = click.get_current_context().get_parameter_source("registry")
     if cluster.registry and source is click.core.ParameterSource.DEFAULT:
         registry = cluster.registry
