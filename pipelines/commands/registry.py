@@ -46,7 +46,7 @@ _CLUSTER = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="SAIKI_CLUSTER",
     show_envvar=True,
-    help="The cluster's settings.yaml: its registry, unless one is named; for a server, its namespace.",
+    help="The cluster's settings.yaml: its roots, unless others are named; for a server, its namespace.",
 )
 _REGISTRY = click.option(
     "--registry", default=".saiki/registry", show_default=True, help="Registry: folder, gs://… or s3://…"
@@ -265,8 +265,11 @@ def report(
 )
 @click.option("--grace", default="7d", show_default=True, help="Keep what is younger: longer than the longest run.")
 @click.option("--delete", is_flag=True, help="Remove it; without this, only say what would be removed.")
+@_CLUSTER
 @_JSON
-def gc(data_root: str, registries: tuple[str, ...], grace: str, delete: bool, as_json: bool) -> None:
+def gc(
+    data_root: str, registries: tuple[str, ...], grace: str, delete: bool, settings: Path | None, as_json: bool
+) -> None:
     """Removes rows that no version, no recorded attempt and no recent run needs, and what killed runs left.
 
     The data root knows the registries that it was used with: all of them are looked into.
@@ -277,7 +280,10 @@ def gc(data_root: str, registries: tuple[str, ...], grace: str, delete: bool, as
       saiki gc --data-root gs://bucket/data --grace 14d --delete
     """
     older_than = _older_than(grace)
-    named = registries or (() if known_registries(data_root) else (".saiki/registry",))
+    cluster = settings_of_a_cluster(settings)
+    if cluster.data_root and _is_default("data_root"):
+        data_root = cluster.data_root
+    named = registries or (() if known_registries(data_root) else (cluster.registry or ".saiki/registry",))
     # As the runs name it.
     named = tuple(root if "://" in root else str(Path(root).expanduser().resolve()) for root in named)
     garbage = find_garbage(data_root, named, older_than=older_than - storage.REFRESH_AFTER)
@@ -286,8 +292,9 @@ def gc(data_root: str, registries: tuple[str, ...], grace: str, delete: bool, as
         _print_json({**_counts(garbage), "removed": removed, "deleted": delete})
         return
     click.echo(
-        f"{len(garbage.shards)} shards, {len(garbage.manifests)} manifests, {len(garbage.checkpoints)} files of "
-        f"checkpoints, {len(garbage.versions)} of unfinished versions and {len(garbage.strays)} temporary files "
+        f"{data_root}: {len(garbage.shards)} shards, {len(garbage.manifests)} manifests, "
+        f"{len(garbage.checkpoints)} files of checkpoints, "
+        f"{len(garbage.versions)} of unfinished versions and {len(garbage.strays)} temporary files "
         f"({garbage.bytes / 1e6:,.1f} MB) are older than {grace} and needed by nothing; "
         f"{garbage.kept_shards} shards stay."
     )
@@ -316,10 +323,14 @@ def _open(root: str, task: str) -> Registry:
 def _on_cluster(registry: str, task: str, settings: Path | None) -> tuple[Registry, ClusterSettings]:
     """The registry that is named, or the cluster's."""
     cluster = settings_of_a_cluster(settings)
-    source = click.get_current_context().get_parameter_source("registry")
-    if cluster.registry and source is click.core.ParameterSource.DEFAULT:
+    if cluster.registry and _is_default("registry"):
         registry = cluster.registry
     return _open(registry, task), cluster
+
+
+def _is_default(option: str) -> bool:
+    """Whether nobody gave it."""
+    return click.get_current_context().get_parameter_source(option) is click.core.ParameterSource.DEFAULT
 
 
 @contextmanager

@@ -161,3 +161,14 @@ def test_gc_says_what_it_would_remove_and_removes_it_on_request(registry: Regist
     for grace in ("1h", "soon"):
         with pytest.raises(InputError, match=r"grace|span"):
             run(*where, "--grace", grace)
+
+
+def test_gc_looks_at_the_cluster_whose_settings_are_given(registry: Registry, tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    storage.create(storage.join(data, "shards", "0" * 64 + ".parquet"), b"rows")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"kind: ConfigMap\ndata: {{data_root: {data}, registry: {registry.root}}}\n")
+    assert run("gc", "--cluster", str(settings)).startswith(f"{data}: 0 shards, ")
+    assert run("gc", "--cluster", str(settings), "--data-root", str(tmp_path / "other")).startswith(
+        f"{tmp_path}/other:"
+    )
