@@ -28,6 +28,9 @@ _STATES: dict[str, State] = {
 }
 
 
+_TRY = re.compile(r"\(\d+\)(?=\.|$)")
+
+
 @dataclass(frozen=True)
 class Step:
     """A step of a run.
@@ -73,13 +76,25 @@ def step_names(specification: Mapping[str, Any]) -> dict[str, str]:
 def steps_of_workflow(workflow: Mapping[str, Any], names: Mapping[str, str]) -> list[Step]:
     """The steps that have begun, from the workflow of Argo."""
     nodes = list(((workflow.get("status") or {}).get("nodes") or {}).values())
-    root = f"{(workflow.get('metadata') or {}).get('name', '')}.root."
-    by_path = {
-        node["name"].removeprefix(root).replace(".", "/"): node for node in nodes if root in node.get("name", "")
-    }
+    by_path = _by_path(nodes, f"{(workflow.get('metadata') or {}).get('name', '')}/root/")
     by_id = {node["id"]: node for node in nodes}
     steps = (_step(path, name, by_path, by_id) for path, name in names.items())
     return [step for step in steps if step is not None]
+
+
+def _by_path(nodes: list[Any], root: str) -> dict[str, Any]:
+    """Nodes by their path below the root.
+
+    Where KFP's installation lets everything be tried again, as its own manifests do, every part of a name may carry the
+    number of the try: `training(0).root(0).train` is tried as `training(0).root(0).train(0)`.
+    """
+    found: dict[str, Any] = {}
+    for node in sorted(nodes, key=lambda each: str(each.get("startedAt") or "")):
+        name = node.get("name", "")
+        path = _TRY.sub("", name).replace(".", "/")
+        if path.startswith(root) and not name.endswith(")"):
+            found[path.removeprefix(root)] = node
+    return found
 
 
 def steps_of_details(details: list[Any], names: Mapping[str, str]) -> list[Step]:
@@ -103,7 +118,7 @@ def _step(path: str, name: str, by_path: Mapping[str, Any], by_id: Mapping[str, 
     own = executor or task or driver or {}
     state = _STATES.get(str((task or driver or {}).get("phase", "")).lower(), "running")
     if driver is not None and _STATES.get(str(driver.get("phase", "")).lower()) == "failed":
-        own, state = driver, "failed"
+        own, state = _last_try(driver, by_id), "failed"
     elif task is None:
         state = "running"
     elif state == "succeeded" and executor is not None and executor.get("phase") in ("Skipped", "Omitted"):

@@ -137,3 +137,33 @@ def test_of_several_tries_the_last_counts(workflow: Workflow) -> None:
         }
     [found] = steps_of_workflow(manifest, NAMES)
     assert (found.message, found.pod) == ("try 2", "training-x7k2p-retry-system-container-impl-2")
+
+
+def tried_again(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The same workflow where KFP's own manifests let everything be tried again: each node has a node for its try."""
+    nodes: dict[str, Any] = {}
+    for node in manifest["status"]["nodes"].values():
+        *above, last = node["name"].split(".")
+        name = ".".join([*(f"{part}(0)" for part in above), last])
+        if node["phase"] in ("Skipped", "Omitted"):
+            nodes[node["id"]] = {**node, "name": name}
+            continue
+        number = f"{node['id']}0"
+        nodes[node["id"]] = {**node, "name": name, "type": "Retry", "children": [number]}
+        nodes[number] = {**node, "id": number, "name": f"{name}(0)"}
+    return {**manifest, "status": {**manifest["status"], "nodes": nodes}}
+
+
+def test_steps_are_found_where_everything_may_be_tried_again(workflow: Workflow) -> None:
+    workflow.step("plan", "SUCCEEDED", began=BEGAN, seconds=12)
+    workflow.step("train", "CACHED", began=BEGAN)
+    workflow.branch("branch-1", "Running", began=BEGAN)
+    workflow.step("branch-1/push", "FAILED", began=BEGAN, message="main: Error (exit code 1)")
+    plain = json.loads(workflow.manifest())
+    expected = {step.name: (step.state, step.seconds, step.message) for step in steps_of_workflow(plain, NAMES)}
+    found = {step.name: step for step in steps_of_workflow(tried_again(plain), NAMES)}
+    assert {name: (step.state, step.seconds, step.message) for name, step in found.items()} == expected
+    assert {name: state for name, (state, *_) in expected.items()} == {
+        "plan": "succeeded", "train": "cached", "push: promote": "failed",
+    }  # fmt: skip
+    assert found["push: promote"].pod.endswith("0")
