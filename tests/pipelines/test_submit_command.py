@@ -223,17 +223,21 @@ def test_waiting_follows_the_run_to_its_verdict(server: KfpServer, tmp_path: Pat
 
     def happen(run_id: str) -> None:
         server.progress(run_id, {"plan": "SUCCEEDED", f"{branch}/push-2": "SUCCEEDED"})
-        server.fail_step(run_id, f"{branch}/conclude-2", message="main: Error (exit code 1): The gates said no")
+        server.fail_step(
+            run_id,
+            f"{branch}/conclude-2",
+            message="main: Error (exit code 1): The gates of the task turned the candidate down. AUC is 0.61",
+        )
         server.finish(run_id, "FAILED")
 
     server.asked = happen
     result = submit(server, tmp_path, "--set", f"task={task}", "--wait")
     assert result.exit_code == 1
     assert "✓ push: record" in result.output
-    assert "verdict   The gates said no" in result.output
+    assert "verdict   The gates of the task turned the candidate down. AUC is 0.61" in result.output
     found = submit(server, tmp_path, "--set", f"task={task}", "--wait", "--json")
     assert found.exit_code == 1
-    assert json.loads(found.stdout)["said"] == "The gates said no"
+    assert json.loads(found.stdout)["said"] == "The gates of the task turned the candidate down. AUC is 0.61"
 
 
 def test_in_a_server_with_many_users_a_run_is_in_our_namespace(task: str) -> None:
