@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from tests.serving_cluster import ServingCluster
 
 BUCKET = "saiki-tests"
+
+# A shell starts what runs in its background with Ctrl-C ignored, and the commands that tests interrupt inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
