@@ -8,6 +8,9 @@ below it is skipped then, and repeated when it fails and may be tried again.
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,11 +78,18 @@ def step_names(specification: Mapping[str, Any]) -> dict[str, str]:
 
 def steps_of_workflow(workflow: Mapping[str, Any], names: Mapping[str, str]) -> list[Step]:
     """The steps that have begun, from the workflow of Argo."""
-    nodes = list(((workflow.get("status") or {}).get("nodes") or {}).values())
+    nodes = _nodes(workflow.get("status") or {})
     by_path = _by_path(nodes, f"{(workflow.get('metadata') or {}).get('name', '')}/root/")
     by_id = {node["id"]: node for node in nodes}
     steps = (_step(path, name, by_path, by_id) for path, name in names.items())
     return [step for step in steps if step is not None]
+
+
+def _nodes(status: Mapping[str, Any]) -> list[Any]:
+    """The nodes of a workflow; Argo packs those of a large one, since Kubernetes takes no objects beyond a megabyte."""
+    packed = status.get("compressedNodes")
+    nodes = json.loads(gzip.decompress(base64.b64decode(packed))) if packed else status.get("nodes")
+    return list((nodes or {}).values())
 
 
 def _by_path(nodes: list[Any], root: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -167,3 +169,11 @@ def test_steps_are_found_where_everything_may_be_tried_again(workflow: Workflow)
         "plan": "succeeded", "train": "cached", "push: promote": "failed",
     }  # fmt: skip
     assert found["push: promote"].pod.endswith("0")
+
+
+def test_the_nodes_of_a_large_workflow_are_unpacked(workflow: Workflow) -> None:
+    workflow.step("plan", "SUCCEEDED", began=BEGAN, seconds=12)
+    plain = json.loads(workflow.manifest())
+    packed = base64.b64encode(gzip.compress(json.dumps(plain["status"]["nodes"]).encode())).decode()
+    large = {**plain, "status": {"phase": "Running", "compressedNodes": packed}}
+    assert steps_of_workflow(large, NAMES) == steps_of_workflow(plain, NAMES) != []
