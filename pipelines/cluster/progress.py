@@ -79,7 +79,7 @@ def step_names(specification: Mapping[str, Any]) -> dict[str, str]:
 def steps_of_workflow(workflow: Mapping[str, Any], names: Mapping[str, str]) -> list[Step]:
     """The steps that have begun, from the workflow of Argo."""
     nodes = _nodes(workflow.get("status") or {})
-    by_path = _by_path(nodes, f"{(workflow.get('metadata') or {}).get('name', '')}/root/")
+    by_path = _by_path(nodes, (workflow.get("metadata") or {}).get("name", ""))
     by_id = {node["id"]: node for node in nodes}
     steps = (_step(path, name, by_path, by_id) for path, name in names.items())
     return [step for step in steps if step is not None]
@@ -92,18 +92,19 @@ def _nodes(status: Mapping[str, Any]) -> list[Any]:
     return list((nodes or {}).values())
 
 
-def _by_path(nodes: list[Any], root: str) -> dict[str, Any]:
-    """Nodes by their path below the root.
+def _by_path(nodes: list[Any], workflow: str) -> dict[str, Any]:
+    """Nodes by their path below the pipeline's root.
 
     Where KFP's installation lets everything be tried again, as its own manifests do, every part of a name may carry the
     number of the try: `training(0).root(0).train` is tried as `training(0).root(0).train(0)`.
     """
     found: dict[str, Any] = {}
+    above = f"{workflow}.root."
     for node in sorted(nodes, key=lambda each: str(each.get("startedAt") or "")):
         name = node.get("name", "")
-        path = _TRY.sub("", name).replace(".", "/")
-        if path.startswith(root) and not name.endswith(")"):
-            found[path.removeprefix(root)] = node
+        path = _TRY.sub("", name)
+        if path.startswith(above) and not name.endswith(")"):
+            found[path.removeprefix(above).replace(".", "/")] = node
     return found
 
 
