@@ -328,9 +328,9 @@ def build(
         seconds = time.monotonic() - begin
     else:
         seconds = 0.0
-    if image != own:
-        for name in image.names:
-            engine.tag(own.name, name)
+    for name in {*own.names, *image.names} - {own.name}:
+        # Also where it was there: another build may have taken the tag of a component that did not change, or lost it.
+        engine.tag(own.name, name)
     return Built(image=image, size=present.size if present else 0, seconds=seconds)
 
 
