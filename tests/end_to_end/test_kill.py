@@ -124,7 +124,7 @@ def undisturbed(tmp_path_factory):
     run = Run(folder)
     code, out, err = run.ended()
     assert code == 0, out + err
-    run.nothing_is_left(20)
+    run.nothing_is_left(5)
     is_consistent(folder / "state")
     return folder / "state"
 
@@ -184,7 +184,7 @@ def test_a_step_that_is_killed_alone_is_told_and_is_run_again(tmp_path):
     assert "The step was killed before it could say why" in err
     assert "step ingest" in err
     assert "Traceback" not in err
-    run.nothing_is_left(20)
+    run.nothing_is_left(5)
     again = Run(tmp_path, "trainer=constant")
     assert again.wait_for("split"), again.ended()
     again.process.kill()
@@ -200,10 +200,10 @@ def test_an_interrupted_run_ends_at_once_and_leaves_no_process(number, step, tmp
     os.killpg(run.process.pid, number)
     asked = time.monotonic()
     code, _, err = run.ended()
-    assert time.monotonic() - asked < 20
+    assert time.monotonic() - asked < 5
     assert code == 128 + number
     assert "Traceback" not in err
     if number == signal.SIGINT:
         assert "Interrupted" in err
         assert "is not repeated" in err
-    run.nothing_is_left(20)
+    run.nothing_is_left(5)
