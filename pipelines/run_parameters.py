@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from components._shared.contract import canonical_json, load_yaml, yaml_problem
@@ -25,6 +26,22 @@ _WORDS = {"engine": ("vectorised", "tfma"), "deploy": ("none", "tf-serving")}
 _URIS = ("task", "data_root", "registry")
 _KIND = {float: "a number", int: "a whole number", bool: "true or false", list: "a list, for example [a, b]"}
 _KIND |= {dict: "a mapping, for example {epochs: 2}"}
+
+
+def run_parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `--params` and `--set`, as `params` and `settings`: what `read_run_parameters` reads."""
+    for option in (
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A run parameter; parameters.epochs=2 sets one of the trainer's.",
+        ),
+        click.option("--params", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of run parameters."),
+    ):
+        command = option(command)
+    return command
 
 
 def read_run_parameters(known: Mapping[str, type], params: Path | None, settings: Sequence[str]) -> dict[str, Any]:

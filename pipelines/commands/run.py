@@ -27,7 +27,7 @@ from pipelines.commands.compile import read_images
 from pipelines.local.containers import Containers, check_no_images_without_containers, surroundings_of
 from pipelines.local.run import Containing, StepRun
 from pipelines.local.run import run as run_locally
-from pipelines.run_parameters import read_run_parameters
+from pipelines.run_parameters import read_run_parameters, run_parameter_options
 
 _PIPELINES = ("training",)
 _CONCLUSION = "conclude"
@@ -38,14 +38,7 @@ _URI_PARAMETERS = ("task", "data_root", "registry")
 
 @click.command(name="run", short_help="Run a pipeline on this machine.")
 @click.argument("pipeline", type=click.Choice(_PIPELINES), default="training")
-@click.option("--params", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of run parameters.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A run parameter; parameters.epochs=2 sets one of the trainer's.",
-)
+@run_parameter_options
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),

@@ -22,7 +22,7 @@ from pipelines.cluster.task_upload import ClusterTask, cluster_task
 from pipelines.commands.compile import read_images
 from pipelines.commands.upload import Uploaded, ensure_uploaded
 from pipelines.commands.watch import as_result, follow_aloud
-from pipelines.run_parameters import cluster_parameters, read_run_parameters
+from pipelines.run_parameters import cluster_parameters, read_run_parameters, run_parameter_options
 
 _LOOKS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the looks for a run of which we do not know whether it was started."""
@@ -41,14 +41,7 @@ class Order:
 
 @click.command(short_help="Run a pipeline on a cluster.")
 @click.argument("pipeline", type=click.Choice(("training",)), default="training")
-@click.option("--params", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of run parameters.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A run parameter; parameters.epochs=2 sets one of the trainer's.",
-)
+@run_parameter_options
 @click.option("--profile", default="cpu", show_default=True, help="How the steps run: laptop, cpu or gpu.")
 @click.option("--image", "images", multiple=True, metavar="STEP=IMAGE", help="An image of your own for a step.")
 @click.option("--experiment", metavar="NAME", help="Under which Kubeflow lists the run; default: the task's name.")

@@ -27,6 +27,7 @@ from components._shared.errors import InputError
 from components._shared.image import ENVIRONMENT_OF, image_of
 from components.plan.sources import absolute, relative_to
 from pipelines.images.build import ImageError, limits
+from pipelines.local.environment import variable
 from pipelines.local.worker import ERROR_FILE
 
 _HANDED_ON = (
@@ -266,7 +267,8 @@ def _engine(run_dir: Path) -> Iterator[Any]:
         start_new_session=True,
     )
     try:
-        with contextlib.closing(_connected(address, service)) as client, _docker_host(address):
+        # kfp asks the environment where the engine is.
+        with contextlib.closing(_connected(address, service)) as client, variable("DOCKER_HOST", address):
             yield client
     finally:
         service.terminate()
@@ -283,20 +285,6 @@ def _docker() -> Any:
     except docker.errors.DockerException:
         return None
     return client
-
-
-@contextlib.contextmanager
-def _docker_host(address: str) -> Iterator[None]:
-    """kfp asks the environment where the engine is."""
-    before = os.environ.get("DOCKER_HOST")
-    os.environ["DOCKER_HOST"] = address
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["DOCKER_HOST"]
-        else:
-            os.environ["DOCKER_HOST"] = before
 
 
 def _connected(address: str, service: subprocess.Popen[bytes]) -> Any:

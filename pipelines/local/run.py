@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from components._shared.errors import SaikiError
 from components._shared.image import ENVIRONMENT_OF
+from pipelines.local.environment import variable
 from pipelines.local.worker import ERROR_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,7 +166,8 @@ def _step_error(steps: list[StepRun], run_dir: Path, cause: Exception) -> StepEr
 
 @contextlib.contextmanager
 def _run_dir() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="saiki-", ignore_cleanup_errors=True) as folder, _temporary_in(folder):
+    # Every process that is started makes its temporary files there, so that they go when the run ends.
+    with tempfile.TemporaryDirectory(prefix="saiki-", ignore_cleanup_errors=True) as folder, variable("TMPDIR", folder):
         yield Path(folder)
 
 
@@ -180,20 +182,6 @@ def _workers(run_dir: Path, log: IO[str]) -> Iterator[_Workers]:
     finally:
         sys.executable = before
         workers.stop()
-
-
-@contextlib.contextmanager
-def _temporary_in(folder: str) -> Iterator[None]:
-    """Lets every process that is started make its temporary files here, so that they go when the run ends."""
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = folder
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before
 
 
 class _Workers:
