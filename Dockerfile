@@ -87,8 +87,10 @@ LABEL org.opencontainers.image.title="saiki-light" \
 
 FROM runtime AS analysis
 COPY requirements/analysis.txt /opt/saiki/locks/
+# Copied, not mounted: of a stage that is in its cache, Podman 4.3 mounts what the stage began with.
+COPY --from=compiled /opt/saiki/compiled /opt/saiki/compiled
 RUN --mount=type=secret,id=installer --mount=type=secret,id=ca \
-    --mount=type=bind,from=compiled,source=/opt,target=/build \
+    --mount=type=bind,from=builder,source=/opt,target=/build \
     --mount=type=cache,target=/cache \
     sh /opt/saiki/locks/install-in-image.sh analysis.txt
 COPY --from=source /opt/saiki/source /opt/saiki/source

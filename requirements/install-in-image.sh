@@ -2,8 +2,8 @@
 # Installs a lock into the virtual environment /opt/saiki/venv of an image; run by the Dockerfile, whose builder is
 # mounted as /build.
 #
-#     install-in-image.sh LOCK               everything; what has no wheel comes from the builder
-#     install-in-image.sh LOCK PACKAGE...    in the builder: builds packages that have no wheel into /opt/compiled
+#     install-in-image.sh LOCK               everything; what has no wheel was copied to /opt/saiki/compiled
+#     install-in-image.sh LOCK PACKAGE...    in the builder: builds packages that have no wheel into /opt/saiki/compiled
 #
 # What runs needs neither headers nor the packages' own tests. Bytecode is compiled now, since a step's root file system
 # is read-only: compiled at every start instead, imports take several times as long. Its validity does not hang on the
@@ -13,6 +13,7 @@ set -eu
 export UV_CACHE_DIR=/cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 cd "$(dirname "$0")"
 lock=$1
+compiled=/opt/saiki/compiled
 shift
 
 # Of a lock, the lines of the packages that are named, or all others.
@@ -24,20 +25,20 @@ select_packages() {
 if [ $# -gt 0 ]; then
     select_packages "$*" 1 > /tmp/lock.txt
     /build/uv/bin/uv pip install --quiet --no-cache --no-deps --require-hashes --build-constraints build.txt \
-        --python /usr/bin/python3 --target /opt/compiled -r /tmp/lock.txt
-    echo "$*" > /opt/compiled.names
+        --python /usr/bin/python3 --target "$compiled/packages" -r /tmp/lock.txt
+    echo "$*" > "$compiled/names"
     exit
 fi
 
 venv=/opt/saiki/venv
 /build/uv/bin/uv venv --quiet --no-project --python /usr/bin/python3 "$venv"
 packages=$(echo "$venv"/lib/python3.*/site-packages)
-names=$(cat /build/compiled.names 2> /dev/null || true)
+names=$(cat "$compiled/names" 2> /dev/null || true)
 select_packages "$names" 0 > /tmp/lock.txt
 /build/uv/bin/uv pip sync --quiet --require-hashes --only-binary :all: --python "$venv/bin/python" \
     /tmp/lock.txt kfp-runtime.txt
-[ -z "$names" ] || cp -r /build/compiled/. "$packages"
-rm /tmp/lock.txt
+[ -z "$names" ] || cp -r "$compiled/packages/." "$packages"
+rm -rf /tmp/lock.txt "$compiled"
 
 find "$packages" -type d -name tests -prune -exec rm -rf {} +
 rm -rf "$packages"/tensorflow/include "$packages"/pyarrow/include "$packages"/clang
