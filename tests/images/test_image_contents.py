@@ -161,3 +161,12 @@ def test_every_component_has_its_tag_on_the_one_image(engine, image):
     }
 
     assert len(identities) == 1
+
+
+def test_a_tag_that_another_build_has_taken_comes_back(engine, image):
+    taken = image.names[-1]
+    engine.tag(images.BASE_IMAGE, taken)
+
+    images.build(engine, image.target)
+
+    assert engine.inspect(taken) == engine.inspect(image.name) != engine.inspect(images.BASE_IMAGE)
