@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from components._shared.gates import METRICS_OF, Metric
+from components._shared.measuring.fair_rows import Rows
+from components._shared.measuring.figures import figures_of
 from components._shared.task import Problem
-from components.evaluate.fair_rows import Rows
-from components.evaluate.figures import figures_of
 
 
 @dataclass(frozen=True)

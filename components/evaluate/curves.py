@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from components._shared.evidence import Curves, Point
+from components._shared.measuring.figures import rounded
+from components._shared.measuring.intervals import cluster_sums, half_widths
+from components._shared.measuring.metrics import Floats, Integers, calibration_bins
 from components._shared.task import Problem
-from components.evaluate.figures import rounded
-from components.evaluate.intervals import cluster_sums, half_widths
-from components.evaluate.metrics import Floats, Integers, calibration_bins
 
 MOST_POINTS = 200
 CALIBRATION_POINTS = 15

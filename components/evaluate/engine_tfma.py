@@ -18,11 +18,11 @@ from components._shared.errors import InputError
 from components._shared.evidence import Estimate, Figures, SliceFigures
 from components._shared.gates import Metric
 from components._shared.manifest import Manifest
+from components._shared.measuring.fair_rows import slice_text
+from components._shared.measuring.figures import rounded
+from components._shared.measuring.metrics import CLIP
 from components._shared.task import EvaluationSection
 from components._shared.windows import Window
-from components.evaluate.fair_rows import slice_text
-from components.evaluate.figures import rounded
-from components.evaluate.metrics import CLIP
 
 if TYPE_CHECKING:
     import pyarrow as pa

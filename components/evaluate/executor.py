@@ -11,11 +11,7 @@ from components._shared.errors import DataError, InputError
 from components._shared.evidence import Curves, Evaluation, SliceFigures
 from components._shared.gates import Metric, is_better
 from components._shared.manifest import Manifest
-from components._shared.task import EvaluationSection
-from components._shared.verdict import Verdict
-from components._shared.windows import Window
-from components.evaluate.curves import Drawn, draw
-from components.evaluate.fair_rows import (
+from components._shared.measuring.fair_rows import (
     Rows,
     broken_scores,
     check_probabilities,
@@ -24,7 +20,11 @@ from components.evaluate.fair_rows import (
     read_rows,
     unfair,
 )
-from components.evaluate.figures import figures_of, slices_of, with_reference
+from components._shared.measuring.figures import figures_of, slices_of, with_reference
+from components._shared.task import EvaluationSection
+from components._shared.verdict import Verdict
+from components._shared.windows import Window
+from components.evaluate.curves import Drawn, draw
 from components.evaluate.gate_checks import Notes, judge
 
 Engine = Literal["vectorised", "tfma"]

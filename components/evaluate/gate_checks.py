@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
 from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Limit, Metric, Tolerance, WorstSlice, is_better
+from components._shared.measuring.figures import JOINED
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
-from components.evaluate.figures import JOINED
 
 _MOST_REASONS = 5
 

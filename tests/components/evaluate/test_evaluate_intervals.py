@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.statistics_simulation import Shape, draw, false_alarms
-from components.evaluate.figures import figures_of
-from components.evaluate.intervals import MOST_GROUPS, cluster_sums, half_widths, student_quantile
+from components._shared.measuring.figures import figures_of
+from components._shared.measuring.intervals import MOST_GROUPS, cluster_sums, half_widths, student_quantile
 
 
 def test_two_equal_models_are_called_different_in_at_most_five_percent_of_trials() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluate.metrics import calibration_bins, constant, measure
+from components._shared.measuring.metrics import calibration_bins, constant, measure
 
 sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn lives in the analysis environment")
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from components._shared.evidence import Estimate, Figures, SliceFigures
 from components._shared.gates import METRICS_OF, Metric
+from components._shared.measuring.fair_rows import Rows
+from components._shared.measuring.intervals import cluster_sums, half_widths, resampled_gaps, root_mean_square_width
+from components._shared.measuring.metrics import Floats, Measured, constant, measure
 from components._shared.task import Problem
-from components.evaluate.fair_rows import Rows
-from components.evaluate.intervals import cluster_sums, half_widths, resampled_gaps, root_mean_square_width
-from components.evaluate.metrics import Floats, Measured, constant, measure
 
 FEWEST_ROWS = 30
 """Slices with fewer rows are joined to one row of the table: their figures would be noise."""

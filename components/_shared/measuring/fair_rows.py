@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from components._shared.errors import DataError
 from components._shared.manifest import Manifest
+from components._shared.measuring.metrics import Floats, Integers
 from components._shared.task import EvaluationSection, Problem
 from components._shared.windows import parse_span
-from components.evaluate.metrics import Floats, Integers
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -28,7 +28,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from components.evaluate.metrics import Floats, Integers
+from components._shared.measuring.metrics import Floats, Integers
 
 RESAMPLES = 2000
 MOST_GROUPS = 100

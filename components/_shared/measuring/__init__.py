@@ -1,0 +1,1 @@
+"""Figures of predictions: the rows that judge, their metrics, and how sure these are."""
