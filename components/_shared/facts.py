@@ -6,9 +6,14 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
+from components._shared.behaviour import BehaviourEvidence
+from components._shared.comparison import Comparison
 from components._shared.contract import Contract
 from components._shared.evidence import DataEvidence, Evaluation
+from components._shared.explanation import Explanation
+from components._shared.ledger import Settlement
 from components._shared.manifest import Hash, Manifest, Source
+from components._shared.model_changes import ModelChanges
 from components._shared.model_info import ModelInfo
 from components._shared.records import ModelRef
 from components._shared.task import ColumnType, EvaluationSection, LearningSection
@@ -60,6 +65,8 @@ class Facts(Contract):
         verdict: The merged verdict on the candidate; its summary is the decision in one sentence.
         gates: The limits that the candidate was held to, besides those on the rows.
         champion: The version that it was compared with; none on a first run.
+        changes: What the candidate is, beside what the champion is; none on a first run.
+        promises: What became of earlier decisions, the newest first.
     """
 
     format: Literal["saiki/facts/v1"] = "saiki/facts/v1"
@@ -73,3 +80,8 @@ class Facts(Contract):
     data: DataEvidence
     model: ModelInfo
     evaluation: Evaluation
+    comparison: Comparison = Comparison()
+    behaviour: BehaviourEvidence = BehaviourEvidence()
+    explanation: Explanation | None = None
+    changes: ModelChanges | None = None
+    promises: tuple[Settlement, ...] = ()

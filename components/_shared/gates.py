@@ -5,15 +5,29 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from components._shared.behaviour_tests import BehaviourTest
 from components._shared.contract import Contract
 from components._shared.errors import TaskError
+from components._shared.windows import parse_span
 
 Metric = Literal[
-    "auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy", "macro_f1", "rmse", "mae", "r2", "bias"
+    "auc",
+    "pr_auc",
+    "log_loss",
+    "brier",
+    "calibration_error",
+    "accuracy",
+    "macro_f1",
+    "rmse",
+    "mae",
+    "r2",
+    "bias",
+    "cost",
 ]
-"""`calibration_error` is the expected calibration error over equal-mass bins; `bias` the mean of score minus label."""
+"""`calibration_error` is the expected calibration error over equal-mass bins; `bias` the mean of score minus label;
+`cost` the mean cost of a row's decision, where the task declares costs."""
 
 METRIC_NAMES: dict[str, str] = {
     "auc": "AUC",
@@ -27,6 +41,7 @@ METRIC_NAMES: dict[str, str] = {
     "mae": "MAE",
     "r2": "R²",
     "bias": "bias",
+    "cost": "cost",
 }
 """What people call them."""
 
@@ -104,18 +119,60 @@ class MetricGates(Contract):
     worst_slice: tuple[WorstSlice, ...] = ()
 
 
+class SliceTolerance(Contract):
+    """How much worse than the champion a metric may be in any slice of at least `min_rows` rows.
+
+    Attributes:
+        false_discoveries: Share of the slices called worse that may be so by luck (Benjamini and Hochberg 1995).
+    """
+
+    metric: Metric
+    worse_by: float = Field(0.0, ge=0)
+    min_rows: int = Field(500, ge=1)
+    false_discoveries: float = Field(0.05, gt=0, lt=1)
+
+
 class ChampionGates(Contract):
     """Limits on the difference to the champion, and to the pinned reference.
 
     Attributes:
         primary: The metric in which the candidate is meant to be better.
-        improve: Whether `primary` must be better (point estimate) or merely not worse beyond its tolerance.
+        improve: `evidence`: `primary` must be better beyond doubt, all decisions of a quarter considered; `point`: by
+            its estimate; `no`: it must merely not be worse beyond its tolerance.
+        undecided: Where `improve: evidence` and the data cannot tell: `keep` the champion, or `promote` a candidate
+            that is not worse beyond its tolerance.
+        false_alarms: Largest share of quarters in which a candidate that is no better replaces the champion.
+        smallest: The smallest difference of `primary` worth finding, for the days that it would take; none: its
+            tolerance.
+        slices: Limits in every slice.
     """
 
     primary: Metric
-    improve: bool = False
+    improve: Literal["evidence", "point", "no"] = "evidence"
+    undecided: Literal["keep", "promote"] = "keep"
+    false_alarms: float = Field(0.05, gt=0, lt=1)
+    smallest: float | None = Field(None, gt=0)
     tolerance: dict[Metric, Tolerance] = {}
     reference: dict[Metric, Tolerance] = {}
+    slices: tuple[SliceTolerance, ...] = ()
+
+
+class DifferenceGates(Contract):
+    """Limits on how much the candidate's answers differ from the champion's, better or not; none: reported only.
+
+    Attributes:
+        flipped: Largest share of rows that are decided otherwise.
+        psi: Largest population stability index of the scores.
+        ks: Largest Kolmogorov-Smirnov distance of the scores.
+        mean: Largest absolute mean difference of the scores.
+        rank_agreement: Smallest Spearman correlation of the scores.
+    """
+
+    flipped: float | None = Field(None, ge=0, le=1)
+    psi: float | None = Field(None, ge=0)
+    ks: float | None = Field(None, ge=0, le=1)
+    mean: float | None = Field(None, ge=0)
+    rank_agreement: float | None = Field(None, ge=-1, le=1)
 
 
 class BehaviourGates(Contract):
@@ -123,9 +180,61 @@ class BehaviourGates(Contract):
 
     Attributes:
         score_difference: Largest absolute difference between a stored and a reproduced score.
+        export_difference: Largest absolute difference between a score of the SavedModel and one of its PMML document.
+        rows: How many rows the tests change: half of them nearest to the decision boundary.
+        tests: What is changed, and what is expected.
     """
 
     score_difference: float = Field(1e-5, ge=0)
+    export_difference: float = Field(1e-6, ge=0)
+    rows: int = Field(2000, ge=10)
+    tests: tuple[BehaviourTest, ...] = ()
+
+    @field_validator("tests")
+    @classmethod
+    def _one_name_each(cls, value: tuple[BehaviourTest, ...]) -> tuple[BehaviourTest, ...]:
+        names = [test.name for test in value]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two tests are called {twice[0]!r}")
+        return value
+
+
+class ExplanationGates(Contract):
+    """Limits on what the model has learned.
+
+    Attributes:
+        largest_share: Largest share of all importance that one feature may have: beyond it, a leak is likely.
+        must_matter: Features whose importance must be above zero beyond doubt.
+        must_not_matter: Features whose share must stay below `negligible`.
+        rows: How many rows are asked.
+    """
+
+    largest_share: float | None = Field(None, gt=0, le=1)
+    must_matter: tuple[str, ...] = ()
+    must_not_matter: tuple[str, ...] = ()
+    negligible: float = Field(0.01, gt=0, lt=1)
+    rows: int = Field(20_000, ge=100)
+
+
+class PromiseGates(Contract):
+    """When a decision's promise is settled.
+
+    Attributes:
+        every: Length of a block of later rows, such as 30d; none: as long as *test*.
+        blocks: How many blocks, one after the other; 0: promises are not settled.
+        decisions: How many decisions of the past, at most, are settled in a run.
+    """
+
+    every: str | None = None
+    blocks: int = Field(3, ge=0, le=36)
+    decisions: int = Field(6, ge=1, le=50)
+
+    @field_validator("every")
+    @classmethod
+    def _check_every(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_span(value)
+        return value
 
 
 class Gates(Contract):
@@ -134,7 +243,10 @@ class Gates(Contract):
     data: DataGates = DataGates()
     metric: MetricGates = MetricGates()
     champion: ChampionGates
+    difference: DifferenceGates = DifferenceGates()
     behaviour: BehaviourGates = BehaviourGates()
+    explanation: ExplanationGates = ExplanationGates()
+    promises: PromiseGates = PromiseGates()
 
 
 class GateChoice(Contract):
@@ -144,7 +256,10 @@ class GateChoice(Contract):
     data: dict[str, object] = {}
     metric: dict[str, object] = {}
     champion: dict[str, object] = {}
+    difference: dict[str, object] = {}
     behaviour: dict[str, object] = {}
+    explanation: dict[str, object] = {}
+    promises: dict[str, object] = {}
 
 
 _PRIMARY: dict[str, Metric] = {
@@ -184,7 +299,6 @@ _PRESETS["conservative"] = {
         "metric": sections["metric"],
         "champion": {
             **sections["champion"],
-            "improve": True,
             "tolerance": {
                 metric: {**tolerance, "evidence": "interval"}
                 for metric, tolerance in sections["champion"]["tolerance"].items()  # type: ignore[attr-defined]
@@ -219,7 +333,10 @@ def resolve_gates(choice: GateChoice, problem: str) -> Gates:
             "data": choice.data,
             "metric": {**preset["metric"], **choice.metric},
             "champion": {"primary": _PRIMARY[problem], **preset["champion"], **choice.champion},
+            "difference": choice.difference,
             "behaviour": choice.behaviour,
+            "explanation": choice.explanation,
+            "promises": choice.promises,
         },
         where="gates of the task file",
         error=TaskError,

@@ -32,6 +32,43 @@ class CurvePoint(Contract):
     seconds: float = 0.0
 
 
+class Term(Contract):
+    """A term of a linear model on the natural scale.
+
+    Attributes:
+        name: As the report shows it, such as `distance` or `carrier=UA`; multiclass: `… → class`.
+        feature: Its feature; empty: the intercept.
+        category: Categorical features: the value; else empty.
+        output: Multiclass: the class; else empty.
+        weight: Change of the log-odds (regression: of the value) per unit of the feature; categories: against the
+            average row of *train*.
+        interval: 95 %, from a sandwich over clusters of *train*; none: it could not be computed.
+        unit: `per unit`, `against the average`, or `when missing`.
+        share: Of the rows of *train* with this category; numbers: none.
+    """
+
+    name: str
+    feature: str = ""
+    category: str = ""
+    output: str = ""
+    weight: float
+    interval: tuple[float, float] | None = None
+    unit: str = ""
+    share: float | None = None
+
+
+class FeatureEncodingInfo(Contract):
+    """How the model prepares a feature, as far as a reader needs it.
+
+    Attributes:
+        values: Categorical: the values with weights of their own, most frequent first.
+        figures: Numeric: `mean`, `scale`; what else there is.
+    """
+
+    values: tuple[str, ...] = ()
+    figures: dict[str, float] = {}
+
+
 class ModelInfo(Contract):
     """A trained model.
 
@@ -46,6 +83,10 @@ class ModelInfo(Contract):
         made_from: Name → digest: train and tune manifests, learning section.
         code: Image tag that trained it.
         coefficients: Linear models: term → weight on the standardised scale.
+        terms: Linear models: the same on the natural scale, with intervals.
+        encoding: Feature → how it is prepared; of trainers that say so.
+        native: Trees and the like: feature → their own figures, such as `gain` and `splits`.
+        documents: Files beside the SavedModel that hold the same function: `pmml`, `pfa` → file name.
     """
 
     format: Literal["saiki/model/v1"] = "saiki/model/v1"
@@ -62,4 +103,8 @@ class ModelInfo(Contract):
     made_from: dict[str, str] = {}
     code: str = ""
     coefficients: dict[str, float] = {}
+    terms: tuple[Term, ...] = ()
+    encoding: dict[str, FeatureEncodingInfo] = {}
+    native: dict[str, dict[str, float]] = {}
+    documents: dict[str, str] = {}
     notices: tuple[str, ...] = ()

@@ -20,8 +20,10 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 from components._shared.contract import Contract
+from components._shared.evidence import Estimate
+from components._shared.gates import Metric
 from components._shared.verdict import Outcome
-from components._shared.windows import Windows
+from components._shared.windows import Window, Windows
 
 
 class RegistryMarker(Contract):
@@ -44,11 +46,13 @@ class Baseline(Contract):
 
     Attributes:
         previous: URI of the earlier statistics for drift, or empty.
+        looks: How many decisions of this kind a quarter of a year holds: each has its share of the false alarms.
     """
 
     champion: ModelRef | None = None
     reference: ModelRef | None = None
     previous: str = ""
+    looks: int = 1
 
 
 class Champion(Contract):
@@ -101,6 +105,28 @@ class Lineage(Contract):
     created: AwareDatetime
 
 
+class Promise(Contract):
+    """What a decision says of the future, to be settled when it has come.
+
+    Attributes:
+        metric: The task's primary one.
+        candidate: Its value on the rows that judged.
+        gain: How much better than the champion, positive is better; none: there was no champion.
+        constant: The value of the constant competitor.
+        tolerated: How much worse than the champion was allowed.
+        window: Of the rows that judged.
+    """
+
+    metric: Metric
+    candidate: Estimate
+    gain: Estimate | None = None
+    constant: float | None = None
+    tolerated: float = 0.0
+    rows: int = 0
+    clusters: int = 0
+    window: Window | None = None
+
+
 class Attempt(Contract):
     """One judged experiment.
 
@@ -109,6 +135,7 @@ class Attempt(Contract):
         judgement: Digest over the experiment, the gates, and the code that judges: names the record.
         version: The version made of it, if it won.
         result: What became of it.
+        promise: What was expected of the model; none: no rows could judge it.
     """
 
     format: Literal["saiki/attempt/v1"] = "saiki/attempt/v1"
@@ -125,6 +152,7 @@ class Attempt(Contract):
     made_from: dict[str, str]
     created: AwareDatetime
     overridden: str = ""
+    promise: Promise | None = None
 
 
 class Pointer(Contract):

@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components._shared.contract import Contract
-from components._shared.gates import BehaviourGates, ChampionGates, GateChoice, MetricGates, resolve_gates
+from components._shared.decision_rule import DecisionRule
+from components._shared.errors import TaskError
+from components._shared.gates import (
+    BehaviourGates,
+    ChampionGates,
+    DifferenceGates,
+    ExplanationGates,
+    GateChoice,
+    MetricGates,
+    PromiseGates,
+    resolve_gates,
+)
 from components._shared.windows import Cadence, parse_span, zone
 
 Problem = Literal["binary_classification", "multiclass_classification", "regression"]
@@ -136,6 +147,7 @@ class Task(Contract):
         cluster: Column or expression whose rows are not independent; by default the calendar day of `time`.
         weight: Column.
         slices: Columns whose values metrics are shown for.
+        decision: How a score becomes a decision, and what it costs.
         embargo: Span left out between the parts, and between `fit_until` and the rows that judge.
         cadence: `as_of` is floored to it.
     """
@@ -155,6 +167,7 @@ class Task(Contract):
     weight: str | None = None
     features: dict[str, Feature] = Field(min_length=1)
     slices: tuple[str, ...] = ()
+    decision: DecisionRule = DecisionRule()
     window: WindowRule = WindowRule()
     split: SplitRule = SplitRule()
     embargo: str = "0d"
@@ -183,6 +196,7 @@ class Task(Contract):
             raise ValueError(f"label.classes is for multiclass_classification, this is {self.problem}")
         if self.label.positive is not None and self.problem != "binary_classification":
             raise ValueError(f"label.positive is for binary_classification, this is {self.problem}")
+        self.decision.check(self.problem, self.label.classes)
         if not self.used_features():
             raise ValueError("no feature is available before the prediction (features.<name>.available: before)")
         for name in self.derived:
@@ -319,14 +333,20 @@ class EvaluationSection(Contract):
         has_time: Whether the rows have a moment; without one all test rows are fair, and clusters are single rows
             unless the task names a cluster.
         cluster: What the task names as cluster; none: calendar days, or single rows.
+        test_length: Span of *test*; empty in tasks without time.
     """
 
     problem: Problem
     classes: tuple[str | int, ...] | None
     slices: tuple[str, ...]
+    decision: DecisionRule = DecisionRule()
     metric: MetricGates
     champion: ChampionGates
+    difference: DifferenceGates = DifferenceGates()
     behaviour: BehaviourGates
+    explanation: ExplanationGates = ExplanationGates()
+    promises: PromiseGates = PromiseGates()
+    test_length: str = ""
     embargo: str
     timezone: str
     has_time: bool
@@ -338,19 +358,90 @@ def evaluation_section(task: Task) -> EvaluationSection:
     """The part of the task that decides how a candidate is judged, presets filled in.
 
     Raises:
-        TaskError: A gate is unknown or not one of the problem's.
+        TaskError: A gate is unknown or not one of the problem's, or names a feature that the model does not use.
     """
     gates = resolve_gates(task.gates, task.problem)
+    named = {f"behaviour.tests.{test.name}.features": test.features for test in gates.behaviour.tests}
+    named["explanation.must_matter"] = gates.explanation.must_matter
+    named["explanation.must_not_matter"] = gates.explanation.must_not_matter
+    for field, features in named.items():
+        for name in features:
+            if name not in task.used_features():
+                raise TaskError(
+                    f"{name!r} is not a feature that the model uses",
+                    where=f"gates.{field} in the task file",
+                    fix=f"use one of: {', '.join(task.used_features())}",
+                )
     return EvaluationSection(
         problem=task.problem,
         classes=task.label.classes,
         slices=task.slices,
+        decision=task.decision,
         metric=gates.metric,
         champion=gates.champion,
+        difference=gates.difference,
         behaviour=gates.behaviour,
+        explanation=gates.explanation,
+        promises=gates.promises,
+        test_length=task.split.test if isinstance(task.split.test, str) else "",
         embargo=task.embargo,
         timezone=task.timezone,
         has_time=task.time is not None,
         cluster=task.cluster,
         task=task.name,
+    )
+
+
+class SmokeTestSection(Contract):
+    """What `smoke_test` needs of the gates; see `BehaviourGates`."""
+
+    score_difference: float
+    export_difference: float
+
+
+class BehaviourSection(Contract):
+    """What `behave` needs: the tests, and what is decided by a score."""
+
+    problem: Problem
+    classes: tuple[str | int, ...] | None
+    timezone: str
+    decision: DecisionRule
+    gates: BehaviourGates
+
+
+class ExplanationSection(Contract):
+    """What `explain` needs."""
+
+    problem: Problem
+    classes: tuple[str | int, ...] | None
+    timezone: str
+    slices: tuple[str, ...]
+    gates: ExplanationGates
+
+
+def smoke_test_section(evaluation: EvaluationSection) -> SmokeTestSection:
+    """The part of the gates that `smoke_test` holds a model to."""
+    gates = evaluation.behaviour
+    return SmokeTestSection(score_difference=gates.score_difference, export_difference=gates.export_difference)
+
+
+def behaviour_section(evaluation: EvaluationSection) -> BehaviourSection:
+    """The part of the task that decides how a model is tested by changed rows."""
+    return BehaviourSection(
+        problem=evaluation.problem,
+        classes=evaluation.classes,
+        timezone=evaluation.timezone,
+        decision=evaluation.decision,
+        gates=evaluation.behaviour,
+    )
+
+
+def explanation_section(evaluation: EvaluationSection) -> ExplanationSection:
+    """The part of the task that decides how a model is explained."""
+    return ExplanationSection(
+        problem=evaluation.problem,
+        classes=evaluation.classes,
+        timezone=evaluation.timezone,
+        slices=evaluation.slices,
+        gates=evaluation.explanation,
     )

@@ -264,7 +264,7 @@ def _beside(other: str, evaluation: Evaluation, section: EvaluationSection, note
     tolerances = dict(gates.tolerance if other == "champion" else gates.reference)
     checks = []
     if other == "champion":
-        if gates.improve:
+        if gates.improve == "point":
             checks.append(_improves(gates.primary, evaluation.overall.metrics.get(gates.primary)))
         else:
             tolerances = {gates.primary: tolerances.get(gates.primary, Tolerance(worse_by=0)), **tolerances}

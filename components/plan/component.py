@@ -30,7 +30,11 @@ def plan(
         ("data_gates", str),
         ("gates", str),
         ("scoring", str),
+        ("smoke_test", str),
         ("behaviour", str),
+        ("explanation", str),
+        ("looks", int),
+        ("decisions", str),
         ("champion", str),
         ("reference", str),
         ("previous", str),
@@ -62,7 +66,11 @@ def plan(
         data_gates: Limits on the rows (JSON).
         gates: Limits on the model, and slices (JSON).
         scoring: Problem, classes and slices (JSON): what decides the predictions.
-        behaviour: Limits on how the exported model behaves (JSON).
+        smoke_test: How exactly the exported model must answer again (JSON).
+        behaviour: Tests of the model's behaviour on changed rows (JSON).
+        explanation: Limits on what the model has learned (JSON).
+        looks: How many decisions of this kind a quarter of a year holds.
+        decisions: Earlier decisions that later rows can settle (JSON).
         champion: The champion that the candidate is judged beside (JSON), or empty.
         reference: The pinned reference version (JSON), or empty.
         previous: URI of the earlier statistics that drift is measured against, or empty.

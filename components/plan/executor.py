@@ -25,12 +25,17 @@ from components._shared.task import (
     Schema,
     Task,
     TrainerChoice,
+    behaviour_section,
     data_section,
     evaluation_section,
+    explanation_section,
     scoring_section,
+    smoke_test_section,
 )
 from components._shared.trainers import target_of
 from components._shared.windows import Windows
+from components.plan.decisions import decisions_to_settle
+from components.plan.looks import looks_in_a_quarter
 from components.plan.schedule_windows import schedule_windows, span_of
 from components.plan.sources import absolute, find_sources, relative_to
 from components.plan.trainer_source import source_digest
@@ -51,9 +56,11 @@ class Plan(NamedTuple):
         experiment: Digest over sources, rows, windows, learning and the code that makes them a model.
         judgement: Digest over the experiment, the gates and the code that judges.
         listing: URI of the exact sources.
-        data, windows, learning, data_gates, gates, scoring, behaviour: Contracts as JSON; `gates` is an
-            `EvaluationSection`, and what `predict` and `smoke_test` need of it stands by itself: their steps are not
-            repeated for any other gate.
+        data, windows, learning, data_gates, gates, scoring, smoke_test, behaviour, explanation: Contracts as JSON;
+            `gates` is an `EvaluationSection`, and what other steps need of it stands by itself: they are not repeated
+            for any other gate.
+        looks: How many decisions of this kind a quarter of a year holds.
+        decisions: `Decisions` of the past that later rows can settle, as JSON.
         champion, reference: `ModelRef` as JSON, or empty.
         previous: URI of the earlier statistics that drift is measured against, or empty.
         schema: URI of the pinned schema.
@@ -70,7 +77,11 @@ class Plan(NamedTuple):
     data_gates: str
     gates: str
     scoring: str
+    smoke_test: str
     behaviour: str
+    explanation: str
+    looks: int
+    decisions: str
     champion: str
     reference: str
     previous: str
@@ -168,7 +179,7 @@ def plan(
             "code": _code(JUDGE, others),
         }
     )
-    baseline, pointer = _baseline(models, judgement, windows)
+    baseline, pointer = _baseline(models, judgement, task, windows)
     return Plan(
         experiment=experiment,
         judgement=judgement,
@@ -179,7 +190,11 @@ def plan(
         data_gates=sections.data_gates.to_json(),
         gates=sections.evaluation.to_json(),
         scoring=scoring_section(task).to_json(),
-        behaviour=sections.evaluation.behaviour.to_json(),
+        smoke_test=smoke_test_section(sections.evaluation).to_json(),
+        behaviour=behaviour_section(sections.evaluation).to_json(),
+        explanation=explanation_section(sections.evaluation).to_json(),
+        looks=baseline.looks,
+        decisions=decisions_to_settle(models, sections.evaluation, windows).to_json(),
         champion=_json(baseline.champion),
         reference=_json(baseline.reference),
         previous=baseline.previous,
@@ -268,7 +283,7 @@ def _whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _baseline(models: Registry, judgement: str, windows: Windows) -> tuple[Baseline, Pointer]:
+def _baseline(models: Registry, judgement: str, task: Task, windows: Windows) -> tuple[Baseline, Pointer]:
     """What the candidate is judged against: as the registry stands, or as it stood when this was judged before."""
     champion, generation = models.champion()
     # Settled ones only: a superseded candidate is judged anew, against the champion that was faster.
@@ -283,12 +298,14 @@ def _baseline(models: Registry, judgement: str, windows: Windows) -> tuple[Basel
     if attempt is not None:
         return attempt.baseline, pointer
     previous = _previous(models, windows)
+    looks = looks_in_a_quarter(models, task, windows, judgement)
     if champion is None:
-        return Baseline(previous=previous), pointer
+        return Baseline(previous=previous, looks=looks), pointer
     return Baseline(
         champion=models.version_ref(champion.version),
         reference=_reference(models, champion),
         previous=previous,
+        looks=looks,
     ), pointer
 
 

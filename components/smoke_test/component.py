@@ -10,7 +10,7 @@ def smoke_test(
     model: dsl.Input[dsl.Model],
     predictions: dsl.Input[dsl.Dataset],
     examples: dsl.Input[dsl.Dataset],
-    behaviour: str,
+    gates: str,
     verdict: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
     samples: dsl.Output[dsl.Artifact],
@@ -21,22 +21,22 @@ def smoke_test(
         model: The model.
         predictions: Manifest of what it predicted.
         examples: Manifest of the rows that it predicted.
-        behaviour: Limits on how the model behaves, JSON.
+        gates: How exactly the model must answer again, JSON.
         verdict: The verdict on the behaviour, JSON.
         summary: The verdict as Markdown.
         samples: Rows and the scores that the model must give to them wherever it is served, JSON.
     """
     from pathlib import Path
 
-    from components._shared.gates import BehaviourGates
     from components._shared.manifest import Manifest
+    from components._shared.task import SmokeTestSection
     from components.smoke_test import executor
 
     tested = executor.smoke_test(
         model=Path(model.path),
         predictions=Manifest.from_json(Path(predictions.path).read_text(encoding="utf-8")),
         examples=Manifest.from_json(Path(examples.path).read_text(encoding="utf-8")),
-        behaviour=BehaviourGates.from_json(behaviour, where="behaviour"),
+        gates=SmokeTestSection.from_json(gates, where="gates"),
     )
     found = tested.verdict
     Path(samples.path).write_text(tested.samples.to_json(), encoding="utf-8")

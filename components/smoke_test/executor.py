@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components._shared.errors import DataError
-from components._shared.gates import BehaviourGates
 from components._shared.manifest import Manifest
 from components._shared.model_files import verify_model
 from components._shared.model_info import ModelInfo
 from components._shared.model_inputs import score_columns
 from components._shared.samples import Samples
 from components._shared.tables import read_table
+from components._shared.task import SmokeTestSection
 from components._shared.verdict import Check, Verdict, merge
 from components.smoke_test.sampling import samples_of
 
@@ -48,7 +48,7 @@ def smoke_test(
     model: Path,
     predictions: Manifest,
     examples: Manifest,
-    behaviour: BehaviourGates,
+    gates: SmokeTestSection,
     timeout: float = TIMEOUT_SECONDS,
 ) -> SmokeTested:
     """Asks the model for rows that it has already scored, and for rows that are odd.
@@ -57,7 +57,7 @@ def smoke_test(
         model: Directory of the model.
         predictions: What `predict` made of `examples` with this model.
         examples: The rows.
-        behaviour: Names the largest difference of a score.
+        gates: Names the largest difference of a score.
         timeout: Seconds that the model may take in all.
 
     Raises:
@@ -73,11 +73,11 @@ def smoke_test(
         reason = "There are no rows to ask the model for."
         check = Check(name="behaviour.reproduces", outcome="cannot_judge", reason=reason)
         verdict = Verdict(subject="behaviour", outcome="cannot_judge", checks=(check,), summary=reason)
-        return SmokeTested(verdict, Samples(inputs={}, dtypes={}, scores=(), tolerance=behaviour.score_difference))
+        return SmokeTested(verdict, Samples(inputs={}, dtypes={}, scores=(), tolerance=gates.score_difference))
     rows, stored = _sample(examples, predictions, info)
     found = _ask(model, rows, timeout)
     # Scores are computed in 32-bit floats: of large values, only the leading digits can be the same.
-    largest = behaviour.score_difference * max(1.0, float(np.abs(stored).max()))
+    largest = gates.score_difference * max(1.0, float(np.abs(stored).max()))
     checks = _checks(found, stored, info, largest)
     outcome = merge(check.outcome for check in checks)
     failed = [check.reason for check in checks if check.outcome == "failed"]

@@ -87,6 +87,10 @@ def train(
             made_from=made_from,
             code=code,
             coefficients=trained.coefficients,
+            terms=trained.terms,
+            encoding=trained.encoding,
+            native=trained.native,
+            documents=trained.documents,
             notices=(*trained.notices, *_unknown_source(learning)),
         )
         (job.model_dir / MODEL_JSON).write_text(info.to_json(), encoding="utf-8")

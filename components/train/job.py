@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from components._shared.contract import Contract
 from components._shared.errors import TrainerError
 from components._shared.manifest import Manifest
-from components._shared.model_info import CurvePoint, ModelInput
+from components._shared.model_info import CurvePoint, FeatureEncodingInfo, ModelInput, Term
 from components._shared.task import FeatureKind, Problem
 from components.train.checkpoints import Checkpoints
 
@@ -160,12 +160,20 @@ class TrainedModel:
     Attributes:
         metrics: Figures for the Kubeflow UI, such as `tune_loss`.
         coefficients: Linear models: term → weight on the standardised scale.
+        terms: Linear models: the same on the natural scale, with intervals.
+        encoding: Feature → how it is prepared.
+        native: Feature → the model's own figures, such as `gain` and `splits` of trees.
+        documents: `pmml`, `pfa` → name of a file in `model_dir` that holds the same function.
         notices: What a reader of the report should know.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     curve: tuple[CurvePoint, ...] = ()
     coefficients: dict[str, float] = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
+    encoding: dict[str, FeatureEncodingInfo] = field(default_factory=dict)
+    native: dict[str, dict[str, float]] = field(default_factory=dict)
+    documents: dict[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
 

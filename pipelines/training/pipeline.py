@@ -181,7 +181,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 model=trained.outputs["model"],
                 predictions=candidate.outputs["predictions"],
                 examples=parts.outputs["test"],
-                behaviour=planned.outputs["behaviour"],
+                gates=planned.outputs["smoke_test"],
             )
         )
         judged = place(

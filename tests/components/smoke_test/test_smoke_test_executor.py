@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from components._shared.errors import CorruptError, DataError
-from components._shared.gates import BehaviourGates
 from components._shared.manifest import Manifest
 from components._shared.model_files import MODEL_JSON, model_digest, read_model_info
 from components._shared.tables import ShardWriter, read_table
+from components._shared.task import SmokeTestSection
 from components._shared.verdict import Verdict
 from components.predict.executor import predict
 from components.smoke_test.executor import smoke_test as smoke_test_with_samples
 from tests.synthetic_rows import scoring
+
+GATES = SmokeTestSection(score_difference=1e-5, export_difference=1e-6)
 
 
 def smoke_test(**given: Any) -> Verdict:
@@ -47,7 +49,7 @@ def test_a_model_that_behaves_passes(problem: str, model_of: Any, test_rows: Any
     examples, model = test_rows(problem, 6000), model_of(problem)
     made = predict(examples=examples, data_root=str(tmp_path), scoring=scoring(problem), model=model)
 
-    verdict = smoke_test(model=model, predictions=made, examples=examples, behaviour=BehaviourGates())
+    verdict = smoke_test(model=model, predictions=made, examples=examples, gates=GATES)
 
     assert (verdict.subject, verdict.outcome) == ("behaviour", "passed")
     names = ["loads", "batch", "missing_values", "unseen_category", "wrong_type", "range", "reproduces", "single_row"]
@@ -67,13 +69,15 @@ def test_scores_that_are_not_reproduced_fail(model_of: Any, test_rows: Any, tmp_
         shards = writer.close()
 
     given = {"model": model, "predictions": made.model_copy(update={"shards": shards}), "examples": examples}
-    verdict = smoke_test(**given, behaviour=BehaviourGates())
+    verdict = smoke_test(**given, gates=GATES)
 
     assert outcomes(verdict)["reproduces"] == verdict.outcome == "failed"
     assert next(check.observed for check in verdict.checks if check.name == "behaviour.reproduces") == pytest.approx(
         0.001
     )
-    assert smoke_test(**given, behaviour=BehaviourGates(score_difference=0.01)).outcome == "passed"
+    assert (
+        smoke_test(**given, gates=SmokeTestSection(score_difference=0.01, export_difference=1e-6)).outcome == "passed"
+    )
 
 
 def test_a_model_that_does_not_load_fails_the_verdict(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
@@ -83,9 +87,7 @@ def test_a_model_that_does_not_load_fails_the_verdict(model_of: Any, test_rows: 
     info = read_model_info(model).model_copy(update={"digest": model_digest(model)})
     (model / MODEL_JSON).write_text(info.to_json(), encoding="utf-8")
 
-    verdict = smoke_test(
-        model=model, predictions=predictions_for(model, made), examples=test_rows(), behaviour=BehaviourGates()
-    )
+    verdict = smoke_test(model=model, predictions=predictions_for(model, made), examples=test_rows(), gates=GATES)
 
     assert outcomes(verdict) == {"loads": "failed"}
     assert "does not load" in verdict.summary
@@ -100,9 +102,7 @@ def test_a_model_that_fails_on_missing_values_or_leaves_the_range_fails(
     fragile = changed(
         model_of(), tmp_path / "fragile", lambda given: tf.strings.to_number(tf.strings.substr(given["shop"], 0, 0))
     )
-    verdict = smoke_test(
-        model=fragile, predictions=predictions_for(fragile, made), examples=test_rows(), behaviour=BehaviourGates()
-    )
+    verdict = smoke_test(model=fragile, predictions=predictions_for(fragile, made), examples=test_rows(), gates=GATES)
     assert outcomes(verdict)["batch"] == "failed"
 
     unbounded = changed(
@@ -112,9 +112,7 @@ def test_a_model_that_fails_on_missing_values_or_leaves_the_range_fails(
     )
     examples = test_rows()
     whole = examples.model_copy(update={"shards": examples.shards})
-    verdict = smoke_test(
-        model=unbounded, predictions=predictions_for(unbounded, made), examples=whole, behaviour=BehaviourGates()
-    )
+    verdict = smoke_test(model=unbounded, predictions=predictions_for(unbounded, made), examples=whole, gates=GATES)
     assert verdict.outcome == "failed"
     assert outcomes(verdict)["missing_values"] == "failed"
 
@@ -122,9 +120,7 @@ def test_a_model_that_fails_on_missing_values_or_leaves_the_range_fails(
 def test_a_model_that_is_too_slow_fails(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     made = predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model_of())
 
-    verdict = smoke_test(
-        model=model_of(), predictions=made, examples=test_rows(), behaviour=BehaviourGates(), timeout=0.01
-    )
+    verdict = smoke_test(model=model_of(), predictions=made, examples=test_rows(), gates=GATES, timeout=0.01)
 
     assert outcomes(verdict) == {"loads": "failed"}
     assert "within 0.01 seconds" in verdict.summary
@@ -137,7 +133,7 @@ def test_predictions_of_another_model_or_other_rows_cannot_be_judged(
 
     for wrong in (made.model_copy(update={"model": "0" * 64}), made.model_copy(update={"count": 3})):
         with pytest.raises(DataError, match="not those of this model"):
-            smoke_test(model=model_of(), predictions=wrong, examples=test_rows(), behaviour=BehaviourGates())
+            smoke_test(model=model_of(), predictions=wrong, examples=test_rows(), gates=GATES)
 
 
 def test_a_model_whose_files_changed_is_refused(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
@@ -146,14 +142,11 @@ def test_a_model_whose_files_changed_is_refused(model_of: Any, test_rows: Any, t
     (model / "extra").write_text("x", encoding="utf-8")
 
     with pytest.raises(CorruptError):
-        smoke_test(model=model, predictions=made, examples=test_rows(), behaviour=BehaviourGates())
+        smoke_test(model=model, predictions=made, examples=test_rows(), gates=GATES)
 
 
 def test_without_rows_it_cannot_judge(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     none = test_rows().model_copy(update={"shards": (), "count": 0})
     made = predict(examples=none, data_root=str(tmp_path), scoring=scoring(), model=model_of())
 
-    assert (
-        smoke_test(model=model_of(), predictions=made, examples=none, behaviour=BehaviourGates()).outcome
-        == "cannot_judge"
-    )
+    assert smoke_test(model=model_of(), predictions=made, examples=none, gates=GATES).outcome == "cannot_judge"

@@ -1,0 +1,147 @@
+"""How two models' answers to the same rows differ: the evidence that `compare` hands to `judge`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from components._shared.contract import Contract
+from components._shared.evidence import Estimate
+from components._shared.windows import Window
+
+
+class QuantilePoint(Contract):
+    """A point of a Q–Q plot: the same quantile of both models' scores.
+
+    Attributes:
+        low, high: 95 % interval over clusters of the candidate's quantile, if it had the champion's distribution.
+    """
+
+    level: float
+    champion: float
+    candidate: float
+    low: float | None = None
+    high: float | None = None
+
+
+class OutputComparison(Contract):
+    """One output: the score, or (multiclass) the probability of one class. Differences are candidate minus champion.
+
+    Attributes:
+        mean: Mean difference.
+        absolute: Mean of the absolute difference.
+        quantiles: Level, such as 0.05 → quantile of the difference.
+        psi: Population stability index of the scores, natural logarithm, over the champion's deciles.
+        ks: Kolmogorov-Smirnov distance of the scores.
+        rank_agreement: Spearman's correlation of the two scores.
+        outside: Quantiles of the Q–Q plot whose candidate lies outside the band.
+    """
+
+    name: str
+    mean: Estimate
+    absolute: Estimate
+    quantiles: dict[str, float] = {}
+    psi: float
+    ks: float
+    rank_agreement: Estimate | None = None
+    qq: tuple[QuantilePoint, ...] = ()
+    outside: int = 0
+
+
+class Flip(Contract):
+    """Rows that are decided otherwise: from what the champion decides to what the candidate decides.
+
+    Attributes:
+        share: Of all rows.
+        right: Of the labelled ones among them, the share in which the candidate is right.
+        label_mean: Their mean label (binary: the share of positives).
+        saved: What the candidate costs less on them, in the unit of the task's costs, summed.
+    """
+
+    before: str
+    after: str
+    rows: int
+    share: Estimate
+    labelled: int = 0
+    right: Estimate | None = None
+    label_mean: float | None = None
+    saved: float | None = None
+
+
+class SliceComparison(Contract):
+    """Where they differ.
+
+    Attributes:
+        share_of_difference: Of the sum of all absolute differences.
+        surprising: Whether it moves otherwise than the rest does, many slices considered (false discovery rate).
+    """
+
+    column: str
+    value: str
+    rows: int
+    mean: Estimate
+    absolute: Estimate
+    flipped: float | None = None
+    share_of_difference: float
+    surprising: bool = False
+
+
+class RowComparison(Contract):
+    """One of the rows that differ most, with its features as a reader would write them."""
+
+    key: str
+    time: AwareDatetime | None = None
+    label: str = ""
+    output: str = ""
+    candidate: float
+    champion: float
+    features: dict[str, str] = {}
+
+
+class Comparison(Contract):
+    """How the candidate's answers differ from the champion's.
+
+    Attributes:
+        champion: Digest of the champion; empty: there is none, and nothing was compared.
+        rows: Of the test part, labelled or not, fair or not: no label is used but for `flips`.
+        story: What a reader should see first, in one to three sentences: whether there is much to see, and where the
+            difference comes from.
+        little: Whether there is little to see.
+        threshold: What decides; none: nothing is decided by a threshold.
+        slices: Where they differ most, the largest share first.
+    """
+
+    format: Literal["saiki/comparison/v1"] = "saiki/comparison/v1"
+    champion: str = ""
+    rows: int = 0
+    clusters: int = 0
+    window: Window | None = None
+    story: str = ""
+    little: bool = False
+    threshold: float | None = None
+    outputs: tuple[OutputComparison, ...] = ()
+    flips: tuple[Flip, ...] = ()
+    slices: tuple[SliceComparison, ...] = ()
+    most_different: tuple[RowComparison, ...] = ()
+
+
+class ScoreSketch(Contract):
+    """The distribution of one output's scores, mergeable with others of its kind.
+
+    Attributes:
+        sketch: Serialised t-digest of Apache DataSketches, base64.
+    """
+
+    output: str
+    rows: int
+    sketch: str
+
+
+class ScoreSketches(Contract):
+    """`sketches.json` beside a version: what it answered on the test part, for later traffic to be compared with."""
+
+    format: Literal["saiki/score-sketches/v1"] = "saiki/score-sketches/v1"
+    model: str
+    window: Window | None = None
+    outputs: tuple[ScoreSketch, ...] = ()
