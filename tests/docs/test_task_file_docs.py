@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic.fields import FieldInfo
 
-from components._shared import gates, task
+from components._shared import behaviour_tests, decision_rule, gates, task
 from components._shared.columns import check_columns
 from components._shared.contract import Contract
 
@@ -23,6 +23,7 @@ SECTIONS: dict[str, type[Contract]] = {
     "derived": task.Derived,
     "label": task.Label,
     "features": task.Feature,
+    "decision": decision_rule.DecisionRule,
     "window": task.WindowRule,
     "split": task.SplitRule,
     "trainer": task.TrainerChoice,
@@ -33,7 +34,14 @@ SECTIONS: dict[str, type[Contract]] = {
     "gates.metric.worst_slice": gates.WorstSlice,
     "gates.champion": gates.ChampionGates,
     "gates.champion.tolerance": gates.Tolerance,
+    "gates.champion.slices": gates.SliceTolerance,
+    "gates.difference": gates.DifferenceGates,
     "gates.behaviour": gates.BehaviourGates,
+    "gates.behaviour.tests": behaviour_tests.BehaviourTest,
+    "gates.behaviour.tests.change": behaviour_tests.Change,
+    "gates.behaviour.tests.expect": behaviour_tests.Expectation,
+    "gates.explanation": gates.ExplanationGates,
+    "gates.promises": gates.PromiseGates,
     "schema": task.Schema,
     "columns": task.Column,
 }
@@ -53,7 +61,7 @@ def default_of(field: FieldInfo) -> str | None:
         return "required"
     if value is None:
         return "none"
-    if value in ((), {}):
+    if value in ((), {}, ""):
         return "empty"
     if isinstance(value, Contract):
         return None

@@ -121,7 +121,8 @@ def test_the_outputs_are_the_contracts_that_the_steps_read(world: World) -> None
     assert Pointer.from_json(planned.pointer) == Pointer(
         task="late", generation=None, history=0, hold="", replayed=False
     )
-    assert all(isinstance(value, str) for value in planned)
+    assert planned.looks == 91, "a quarter of daily decisions"
+    assert all(isinstance(value, str) for name, value in planned._asdict().items() if name != "looks")
 
 
 def test_the_same_world_gives_the_same_plan_also_later_on_the_day(world: World) -> None:
@@ -148,13 +149,13 @@ def test_editing_a_gate_changes_no_experiment(world: World) -> None:
     world.change_task(gates={"metric": {"min_rows": 50}, "data": {"min_rows": 5}})
     assert differing(first, world.plan()) == {"data_gates", "judgement"}
     world.change_task(gates={"metric": {"min_rows": 50}, "behaviour": {"score_difference": 0.1}})
-    assert differing(first, world.plan()) == {"gates", "behaviour", "judgement"}
+    assert differing(first, world.plan()) == {"gates", "smoke_test", "behaviour", "judgement"}
 
 
 def test_editing_the_slices_predicts_again(world: World) -> None:
     first = world.plan()
     world.change_task(slices=["carrier"])
-    assert differing(first, world.plan()) == {"gates", "scoring", "judgement"}
+    assert differing(first, world.plan()) == {"gates", "scoring", "explanation", "judgement"}
 
 
 def test_a_limit_in_the_schema_judges_again_but_makes_no_other_rows(world: World) -> None:
@@ -232,10 +233,12 @@ def test_a_judged_experiment_replays_its_baseline(world: World) -> None:
         champion=ModelRef(version=3, uri="gs://r/late/versions/3", digest="1" * 64),
         reference=ModelRef(version=1, uri="gs://r/late/versions/1", digest="2" * 64),
         previous="gs://r/late/attempts/x/statistics.pb",
+        looks=120,
     )
     world.record(planned, baseline=baseline)
     again = world.plan()
-    assert differing(planned, again) == {"champion", "reference", "previous", "pointer"}
+    assert differing(planned, again) == {"champion", "reference", "previous", "looks", "pointer"}
+    assert again.looks == 120
     assert ModelRef.from_json(again.champion).version == 3
     assert ModelRef.from_json(again.reference).version == 1
     assert again.previous == "gs://r/late/attempts/x/statistics.pb"
