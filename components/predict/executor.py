@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from components._shared.digests import manifest_digest
 from components._shared.errors import DataError, ModelError, TaskError
 from components._shared.manifest import Manifest, Shard
 from components._shared.model_files import registered_model, verify_model
 from components._shared.model_info import ModelInfo
-from components._shared.model_inputs import check_features, input_columns, score_columns
+from components._shared.model_inputs import check_features, score_columns
 from components._shared.records import ModelRef
 from components._shared.saved_model import SavedModel
+from components._shared.scoring import BATCH_ROWS, check_finite, score_batch
 from components._shared.tables import ShardWriter, arrow_schema, iter_batches, save_manifest
 from components._shared.task import RESERVED_PREFIX, ColumnType, ScoringSection
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
-BATCH_ROWS = 32_768
 
 
 def predict(
@@ -63,25 +57,6 @@ def predict(
     return _manifest(examples, data_root, columns, shards, info)
 
 
-def score_batch(model: SavedModel, info: ModelInfo, batch: pa.RecordBatch) -> NDArray[Any]:
-    """The scores of some rows, [rows, outputs].
-
-    Raises:
-        ModelError: The model does not answer, or answers with another shape.
-    """
-    import numpy as np
-
-    values = input_columns(batch, info.learning.features.items())
-    scores = model.answer({info.inputs[name].name: column for name, column in values.items()}).get("score")
-    if scores is None or scores.ndim != 2 or scores.shape != (batch.num_rows, len(info.learning.classes or (1,))):
-        shape = "nothing" if scores is None else f"an array of shape {list(scores.shape)}"
-        raise ModelError(
-            f"The model answers 'score' with {shape} for {batch.num_rows} rows",
-            fix="binary classification and regression answer [rows, 1], multiclass [rows, classes]",
-        )
-    return scores.astype(np.float64)
-
-
 def _score(
     examples: Manifest,
     data_root: str,
@@ -104,24 +79,11 @@ def _score(
                     where=f"model {info.digest}",
                     fix="its classes are not those of the task: roll back, or start a task of another name",
                 )
-            _check_finite(batch, found)
+            check_finite(batch, found, "predict")
             arrays = [batch.column(batch.schema.get_field_index(name)) for name in kept]
             arrays += [pa.array(found[:, number]) for number in range(len(scores))]
             writer.write(pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(columns)))
         return writer.close()
-
-
-def _check_finite(batch: pa.RecordBatch, scores: NDArray[Any]) -> None:
-    import numpy as np
-
-    wrong = ~np.isfinite(scores).all(axis=1)
-    if wrong.any():
-        key = batch.column(batch.schema.get_field_index("_key"))[int(wrong.argmax())].as_py()
-        raise DataError(
-            f"The model's score is not a finite number for {int(wrong.sum())} rows, first the one with _key {key}",
-            where="predict",
-            fix="look at that row's features for extreme values, or at how the trainer treats missing ones",
-        )
 
 
 def _kept(examples: Manifest, scoring: ScoringSection) -> dict[str, ColumnType]:
