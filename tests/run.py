@@ -12,8 +12,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,9 @@ sys.path.insert(0, str(ROOT))
 from components._shared.image import ENVIRONMENT_OF  # noqa: E402 - found by the line above
 
 PYTEST_FOUND_NO_TESTS = 5
+
+_WHOLE = ("tests/end_to_end", "tests/images")
+_printing = threading.Lock()
 
 
 @dataclass
@@ -54,21 +59,27 @@ def audit(python: str) -> Stage:
     return Stage("advisories", [python, "requirements/audit.py"])
 
 
-def tests(python: str, arguments: list[str]) -> list[Stage]:
-    """The tests of each environment; those of the light one stand everywhere but in the folders of the other steps."""
+def tests(python: str, arguments: list[str]) -> list[list[Stage]]:
+    """The tests of each environment; those of the light one stand everywhere but in the folders of the other steps.
+
+    Returns:
+        Lanes that run side by side: whole pipelines and containers, which mostly wait for their steps to start; and
+        the rest.
+    """
     folders = {
         name: f"tests/components/{name}" for name in ENVIRONMENT_OF if (ROOT / "tests/components" / name).is_dir()
     }
     heavy = [folder for name, folder in folders.items() if ENVIRONMENT_OF[name] != "light"]
     # The digest of the same rows must be the same with the library versions of every lock.
     everywhere = [str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("_shared/test_*golden*.py")]
-    ignored = [f"--ignore={folder}" for folder in [*heavy, "tests/architecture"]]
+    ignored = [f"--ignore={folder}" for folder in [*heavy, "tests/architecture", *_WHOLE]]
     stages = [Stage("tests, light", pytest(python, ["tests", *ignored, *arguments]))]
+    whole = [Stage("tests, end to end", pytest(python, [*_WHOLE, *arguments]))]
     for environment in ("tensorflow", "analysis"):
         mine = [folder for name, folder in folders.items() if ENVIRONMENT_OF[name] == environment]
         interpreter = str(ROOT / ".venvs" / environment / "bin" / "python")
         stages.append(Stage(f"tests, {environment}", pytest(interpreter, [*mine, *everywhere, *arguments])))
-    return stages
+    return [whole, stages]
 
 
 def pytest(python: str, arguments: list[str]) -> list[str]:
@@ -77,32 +88,54 @@ def pytest(python: str, arguments: list[str]) -> list[str]:
 
 
 def run(stage: Stage, *, some_may_find_none: bool) -> None:
-    """Run a stage and note what came of it."""
-    print(f"\n── {stage.name} " + "─" * max(0, 76 - len(stage.name)), flush=True)
+    """Run a stage, print what it printed when it is over, and note what came of it."""
     started = time.monotonic()
+    with _printing:
+        print(f"{stage.name} …", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder, "results.xml")
+        results, printed = Path(folder, "results.xml"), Path(folder, "output.txt")
         counted = "pytest" in stage.command
-        code = subprocess.run(
-            [*stage.command, *([f"--junitxml={results}"] if counted else [])], cwd=ROOT, check=False
-        ).returncode
+        with printed.open("wb") as output:
+            code = subprocess.run(
+                [*stage.command, *([f"--junitxml={results}"] if counted else [])],
+                cwd=ROOT,
+                check=False,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ).returncode
         if counted and results.exists():
             for suite in ET.parse(results).getroot().iter("testsuite"):
                 number = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
                 stage.failed += number["failures"] + number["errors"]
                 stage.skipped += number["skipped"]
                 stage.passed += number["tests"] - number["failures"] - number["errors"] - number["skipped"]
+        text = printed.read_text(encoding="utf-8", errors="replace")
     stage.succeeded = code == 0 or (some_may_find_none and code == PYTEST_FOUND_NO_TESTS)
     stage.seconds = time.monotonic() - started
+    with _printing:
+        print(f"\n── {stage.name} " + "─" * max(0, 76 - len(stage.name)))
+        print(text, end="", flush=True)
+
+
+def run_lanes(lanes: list[list[Stage]], *, some_may_find_none: bool) -> None:
+    """Run the stages of each lane one after the other, and the lanes side by side."""
+
+    def through(lane: list[Stage]) -> None:
+        for stage in lane:
+            run(stage, some_may_find_none=some_may_find_none)
+
+    with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+        list(pool.map(through, lanes))
 
 
 def main(arguments: list[str]) -> int:
     """Run what is asked for; 0 if all of it passed."""
     checks_only = arguments == ["--checks-only"]
-    stages = checks(sys.executable) if checks_only or not arguments else []
-    stages += [audit(sys.executable)] if checks_only else tests(sys.executable, arguments)
-    for stage in stages:
-        run(stage, some_may_find_none=bool(arguments))
+    first = checks(sys.executable) if checks_only or not arguments else []
+    lanes = [[audit(sys.executable)]] if checks_only else tests(sys.executable, arguments)
+    run_lanes([first], some_may_find_none=bool(arguments))
+    run_lanes(lanes, some_may_find_none=bool(arguments))
+    stages = [*first, *(stage for lane in lanes for stage in lane)]
     print("\n── summary " + "─" * 69)
     for stage in stages:
         counts = (
