@@ -23,9 +23,18 @@ def judge(
     examples: dsl.Input[dsl.Dataset],
     verdict: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
+    card: dsl.Output[dsl.Markdown],
     facts: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
+    difference_verdict: dsl.Input[dsl.Artifact] = None,
+    tests_verdict: dsl.Input[dsl.Artifact] = None,
+    explanation_verdict: dsl.Input[dsl.Artifact] = None,
+    comparison: dsl.Input[dsl.Artifact] = None,
+    changes: dsl.Input[dsl.Artifact] = None,
+    behaviour: dsl.Input[dsl.Artifact] = None,
+    explanation: dsl.Input[dsl.Artifact] = None,
+    settlements: dsl.Input[dsl.Artifact] = None,
 ) -> NamedTuple("Judged", [("outcome", str)]):
     """Merges the verdicts into one on the candidate, and writes the report that a person decides by.
 
@@ -38,12 +47,21 @@ def judge(
         data_verdict: Verdict of validate.
         metrics_verdict: Verdict of evaluate.
         behaviour_verdict: Verdict of smoke_test.
+        difference_verdict: Verdict of compare.
+        tests_verdict: Verdict of behave.
+        explanation_verdict: Verdict of explain.
         data_evidence: Facts of validate.
         evaluation: Facts of evaluate.
+        comparison: Facts of compare.
+        changes: What the candidate is, beside what the champion is; {} without a champion.
+        behaviour: Facts of behave.
+        explanation: Facts of explain.
+        settlements: What became of earlier promises, from settle: shown, and never held against this candidate.
         model: The candidate.
         examples: What ingest kept.
         verdict: The verdict on the candidate.
         report: The run's front page, one self-contained HTML document.
+        card: The model card.
         facts: What the report shows, as JSON.
         summary: The report in short.
         metrics: Whether it is accepted (1 or 0), how many gates ended how, and the difference to the champion.
@@ -54,17 +72,31 @@ def judge(
     import json
     from pathlib import Path
 
+    from components._shared.behaviour import BehaviourEvidence
+    from components._shared.comparison import Comparison
     from components._shared.evidence import DataEvidence, Evaluation
+    from components._shared.explanation import Explanation
+    from components._shared.ledger import Settlements
     from components._shared.manifest import Manifest
+    from components._shared.model_changes import ModelChanges
     from components._shared.model_info import ModelInfo
     from components._shared.records import ModelRef
     from components._shared.task import EvaluationSection, LearningSection
     from components._shared.verdict import Verdict
     from components._shared.windows import Windows
     from components.judge import executor
+    from components.judge.executor import Verdicts
 
     def text(artifact: dsl.Artifact) -> str:
-        return Path(artifact.path).read_text(encoding="utf-8")
+        return Path(artifact.path).read_text(encoding="utf-8") if artifact is not None else ""
+
+    def verdict_of(artifact: dsl.Artifact, name: str) -> Verdict:
+        if artifact is None:
+            return Verdict(subject=name, outcome="passed", checks=(), summary="")
+        return Verdict.from_json(text(artifact), where=f"judge: {name}_verdict")
+
+    changed = text(changes).strip() or "{}"
+    explained = text(explanation).strip() or "{}"
 
     judged = executor.judge(
         experiment=experiment,
@@ -72,18 +104,29 @@ def judge(
         learning=LearningSection.from_json(learning, where="judge: learning"),
         gates=EvaluationSection.from_json(gates, where="judge: gates"),
         champion=ModelRef.from_json(champion, where="judge: champion") if champion else None,
-        data=Verdict.from_json(text(data_verdict), where="judge: data_verdict"),
-        metrics=Verdict.from_json(text(metrics_verdict), where="judge: metrics_verdict"),
-        behaviour=Verdict.from_json(text(behaviour_verdict), where="judge: behaviour_verdict"),
+        verdicts=Verdicts(
+            data=verdict_of(data_verdict, "data"),
+            metrics=verdict_of(metrics_verdict, "metrics"),
+            difference=verdict_of(difference_verdict, "difference"),
+            smoke=verdict_of(behaviour_verdict, "behaviour"),
+            tests=verdict_of(tests_verdict, "tests"),
+            explanation=verdict_of(explanation_verdict, "explanation"),
+        ),
         data_evidence=DataEvidence.from_json(text(data_evidence), where="judge: data_evidence"),
         evaluation=Evaluation.from_json(text(evaluation), where="judge: evaluation"),
         model=ModelInfo.from_json(
             Path(model.path, "model.json").read_text(encoding="utf-8"), where="judge: model.json"
         ),
         examples=Manifest.from_json(text(examples), where="judge: examples"),
+        comparison=Comparison.from_json(text(comparison) or "{}", where="judge: comparison"),
+        changes=ModelChanges.from_json(changed, where="judge: changes") if changed != "{}" else None,
+        behaviour=BehaviourEvidence.from_json(text(behaviour) or "{}", where="judge: behaviour"),
+        explanation=Explanation.from_json(explained, where="judge: explanation") if explained != "{}" else None,
+        settlements=Settlements.from_json(text(settlements) or "{}", where="judge: settlements"),
     )
     Path(verdict.path).write_text(judged.verdict.to_json(), encoding="utf-8")
     Path(report.path).write_text(judged.report_html, encoding="utf-8")
+    Path(card.path).write_text(judged.card, encoding="utf-8")
     Path(facts.path).write_text(judged.facts.to_json(), encoding="utf-8")
     Path(summary.path).write_text(judged.markdown, encoding="utf-8")
     Path(metrics.path).write_text(json.dumps(judged.metrics), encoding="utf-8")

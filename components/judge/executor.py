@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from components._shared.behaviour import BehaviourEvidence
+from components._shared.comparison import Comparison
 from components._shared.errors import InputError
 from components._shared.evidence import DataEvidence, Evaluation
+from components._shared.explanation import Explanation
 from components._shared.facts import DatasetFacts, Facts
 from components._shared.gates import Metric
+from components._shared.ledger import Settlements
 from components._shared.manifest import Manifest
+from components._shared.model_changes import ModelChanges
 from components._shared.model_info import ModelInfo
 from components._shared.records import ModelRef
 from components._shared.task import EvaluationSection, LearningSection
@@ -21,6 +26,31 @@ DIGITS = 6
 
 
 @dataclass(frozen=True)
+class Verdicts:
+    """What the judging steps say of the candidate.
+
+    Attributes:
+        data: Of `validate`.
+        metrics: Of `evaluate`.
+        difference: Of `compare`.
+        smoke: Of `smoke_test`.
+        tests: Of `behave`.
+        explanation: Of `explain`.
+    """
+
+    data: Verdict
+    metrics: Verdict
+    difference: Verdict
+    smoke: Verdict
+    tests: Verdict
+    explanation: Verdict
+
+    def all(self) -> tuple[Verdict, ...]:
+        """In the order in which a reviewer asks."""
+        return self.data, self.metrics, self.difference, self.smoke, self.tests, self.explanation
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What `judge` finds.
 
@@ -28,6 +58,7 @@ class Judgement:
         verdict: On the candidate; its summary is the decision in one sentence.
         facts: Everything that the report shows.
         report_html: The report, one self-contained page.
+        card: The model card, Markdown.
         markdown: The report's twin for the Kubeflow UI.
         metrics: Name → figure, for the KFP Metrics of the run.
     """
@@ -35,6 +66,7 @@ class Judgement:
     verdict: Verdict
     facts: Facts
     report_html: str
+    card: str
     markdown: str
     metrics: dict[str, float]
 
@@ -46,13 +78,16 @@ def judge(
     learning: LearningSection,
     gates: EvaluationSection,
     champion: ModelRef | None,
-    data: Verdict,
-    metrics: Verdict,
-    behaviour: Verdict,
+    verdicts: Verdicts,
     data_evidence: DataEvidence,
     evaluation: Evaluation,
     model: ModelInfo,
     examples: Manifest,
+    comparison: Comparison,
+    changes: ModelChanges | None,
+    behaviour: BehaviourEvidence,
+    explanation: Explanation | None,
+    settlements: Settlements,
 ) -> Judgement:
     """Merges the verdicts and writes the report.
 
@@ -62,24 +97,28 @@ def judge(
         learning: What the model was to be made from.
         gates: The limits that the candidate was held to.
         champion: What it was compared with; none on a first run.
-        data: Verdict of `validate`.
-        metrics: Verdict of `evaluate`.
-        behaviour: Verdict of `smoke_test`.
+        verdicts: Of the steps before; all are merged.
         data_evidence: Facts of `validate`.
         evaluation: Facts of `evaluate`.
         model: The candidate.
         examples: What `ingest` kept.
+        comparison: Facts of `compare`.
+        changes: What the candidate is, beside what the champion is.
+        behaviour: Facts of `behave`.
+        explanation: Facts of `explain`.
+        settlements: What became of earlier promises: shown, and never held against this candidate.
 
     Raises:
         InputError: The evaluation is not of this problem, or not against this champion.
     """
+    from components.judge.report.card import model_card
     from components.judge.report.markdown import markdown
     from components.judge.report.page import render
 
     _check_that_they_belong_together(gates, champion, evaluation)
     facts = Facts(
         experiment=experiment,
-        verdict=decide((data, metrics, behaviour), evaluation, gates),
+        verdict=decide(verdicts.all(), evaluation, gates),
         windows=windows,
         learning=learning,
         gates=gates,
@@ -88,6 +127,11 @@ def judge(
         data=data_evidence,
         model=model,
         evaluation=evaluation,
+        comparison=comparison,
+        behaviour=behaviour,
+        explanation=explanation,
+        changes=changes,
+        promises=settlements.settlements,
     )
     # The page is made from what is written, so that it can be made again: JSON knows no order of keys.
     facts = Facts.from_json(facts.to_json())
@@ -95,6 +139,7 @@ def judge(
         verdict=facts.verdict,
         facts=facts,
         report_html=render(facts),
+        card=model_card(facts),
         markdown=markdown(facts),
         metrics=_scalars(facts.verdict, evaluation, gates.champion.primary),
     )

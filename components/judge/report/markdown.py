@@ -19,10 +19,10 @@ def markdown(facts: Facts) -> str:
     gates = gate_rows(facts)
     champion = bool(facts.evaluation.champion)
     sections = [
-        f"## {_safe(facts.verdict.summary)}",
-        _table(("", "", ""), key_facts(facts)),
+        f"## {safe(facts.verdict.summary)}",
+        table(("", "", ""), key_facts(facts)),
         "### Gates",
-        _table(
+        table(
             ("outcome", "gate", "slice", "observed", "limit", "reason"),
             [
                 (g.outcome_name, g.code, g.slice, f"{g.observed} {g.interval}", g.limit, g.reason[:300])
@@ -31,7 +31,7 @@ def markdown(facts: Facts) -> str:
         ),
         *([f"{count(len(gates) - _MOST_GATES)} more gates stand in the report."] if len(gates) > _MOST_GATES else []),
         "### Metrics",
-        _table(
+        table(
             ("metric", "candidate", *(("champion", "difference") if champion else ()), "constant"),
             [
                 (
@@ -48,7 +48,7 @@ def markdown(facts: Facts) -> str:
             ],
         ),
         "### Rows",
-        _table(
+        table(
             ("rows", "number", "share", "meaning"),
             [(fate.name, fate.rows, fate.share, fate.meaning) for fate in accounting(facts).fates],
         ),
@@ -56,13 +56,14 @@ def markdown(facts: Facts) -> str:
     return _cut("\n\n".join(sections) + "\n")
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; every cell is free text."""
     lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
-    lines += ["| " + " | ".join(_safe(cell) for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(safe(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Free text as itself: no tags, no cell borders, no links or emphasis of its own making."""
     line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for mark in "\\|*_`[]":

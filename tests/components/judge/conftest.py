@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from components._shared.behaviour import BehaviourEvidence
+from components._shared.comparison import Comparison
 from components._shared.evidence import (
     Anomaly,
     Bin,
@@ -24,12 +26,14 @@ from components._shared.evidence import (
     SliceFigures,
 )
 from components._shared.gates import METRICS_OF, GateChoice, resolve_gates
+from components._shared.ledger import Settlements
 from components._shared.manifest import Example, Manifest, Rows, Source
 from components._shared.model_info import CurvePoint, ModelInfo, ModelInput
 from components._shared.records import ModelRef
 from components._shared.task import EvaluationSection, LearningSection, TrainerChoice
 from components._shared.verdict import Check, Verdict
 from components._shared.windows import Window, Windows
+from components.judge.executor import Verdicts
 
 _ZONE = ZoneInfo("America/New_York")
 _FEATURES = {
@@ -42,6 +46,7 @@ _FEATURES = {
     "sched_arr_minute": "numeric",
 }
 _LEVELS = {
+    "cost": (6.62, 6.80, -0.18, (-0.31, -0.05), 0.4, 7.21),
     "auc": (0.671, 0.648, 0.023, (0.010, 0.039), 0.012, 0.5),
     "pr_auc": (0.231, 0.214, 0.017, (0.002, 0.033), 0.021, 0.133),
     "log_loss": (0.420, 0.411, 0.009, (0.001, 0.017), 0.019, 0.391),
@@ -177,6 +182,47 @@ def feature_facts(name: str, kind: str, *, drift: float | None = 0.012, rows: in
     )  # fmt: skip
 
 
+def verdicts_of(checks: tuple[Check, ...], outcome: str) -> Verdicts:
+    """What the judging steps say; the metrics' checks are given."""
+    malformed = Check(
+        name="data.malformed",
+        observed=3.3e-5,
+        limit="at most 0.001",
+        outcome="passed",
+        reason="11 of 336,776 rows could not be read.",
+    )
+    duplicates = Check(
+        name="data.duplicates", observed=0.0, limit="at most 0", outcome="passed", reason="No key was seen twice."
+    )
+    drift = Check(
+        name="data.drift_psi",
+        slice="carrier",
+        observed=0.012,
+        limit="at most 0.25",
+        outcome="passed",
+        reason="Its values hardly moved against the previous snapshot.",
+    )
+    reproduces = Check(
+        name="behaviour.reproduces",
+        observed=2.4e-7,
+        limit="at most 1e-05",
+        outcome="passed",
+        reason="A fresh process gives the stored scores again.",
+    )
+    return Verdicts(
+        data=passed("data", malformed, duplicates, drift),
+        metrics=Verdict(subject="metrics", outcome=outcome, checks=checks, summary="Judged."),  # type: ignore[arg-type]
+        difference=passed("difference"),
+        smoke=passed("behaviour", reproduces),
+        tests=passed("tests"),
+        explanation=passed("explanation"),
+    )
+
+
+def passed(subject: str, *checks: Check) -> Verdict:
+    return Verdict(subject=subject, outcome="passed", checks=checks, summary="Nothing is wrong.")
+
+
 def judging_inputs(
     problem: str = "binary_classification",
     *,
@@ -262,50 +308,7 @@ def judging_inputs(
         "learning": learning,
         "gates": gates,
         "champion": ref if champion else None,
-        "data": Verdict(
-            subject="data",
-            outcome="passed",
-            checks=(
-                Check(
-                    name="data.malformed",
-                    observed=3.3e-5,
-                    limit="at most 0.001",
-                    outcome="passed",
-                    reason="11 of 336,776 rows could not be read.",
-                ),
-                Check(
-                    name="data.duplicates",
-                    observed=0.0,
-                    limit="at most 0",
-                    outcome="passed",
-                    reason="No key was seen twice.",
-                ),
-                Check(
-                    name="data.drift_psi",
-                    slice="carrier",
-                    observed=0.012,
-                    limit="at most 0.25",
-                    outcome="passed",
-                    reason="Its values hardly moved against the previous snapshot.",
-                ),
-            ),
-            summary="The rows can be used.",
-        ),
-        "metrics": Verdict(subject="metrics", outcome=metric_outcome, checks=tuple(checks), summary="Judged."),  # type: ignore[arg-type]
-        "behaviour": Verdict(
-            subject="behaviour",
-            outcome="passed",
-            checks=(
-                Check(
-                    name="behaviour.reproduces",
-                    observed=2.4e-7,
-                    limit="at most 1e-05",
-                    outcome="passed",
-                    reason="A fresh process gives the stored scores again.",
-                ),
-            ),
-            summary="It answers as it did.",
-        ),
+        "verdicts": verdicts_of(tuple(checks), metric_outcome),
         "data_evidence": DataEvidence(
             rows=rows,
             parts={"train": 201770, "test": 27012},
@@ -383,6 +386,11 @@ def judging_inputs(
             timezone="America/New_York",
             sources=(Source(uri="data/flights.csv.zip", generation="1", size=7331000),),
         ),
+        "comparison": Comparison(),
+        "changes": None,
+        "behaviour": BehaviourEvidence(),
+        "explanation": None,
+        "settlements": Settlements(),
     }
 
 

@@ -30,14 +30,18 @@ def test_the_component_reads_artifacts_and_writes_what_the_next_step_reads(
     outputs = {
         "verdict": artifact(dsl.Artifact, tmp_path / "verdict"),
         "report": artifact(dsl.HTML, tmp_path / "report"),
+        "card": artifact(dsl.Markdown, tmp_path / "card"),
         "facts": artifact(dsl.Artifact, tmp_path / "facts"),
         "summary": artifact(dsl.Markdown, tmp_path / "summary"),
         "metrics": artifact(dsl.Metrics, tmp_path / "metrics"),
     }
     given = {
-        "data_verdict": inputs["data"],
-        "metrics_verdict": inputs["metrics"],
-        "behaviour_verdict": inputs["behaviour"],
+        "data_verdict": inputs["verdicts"].data,
+        "metrics_verdict": inputs["verdicts"].metrics,
+        "difference_verdict": inputs["verdicts"].difference,
+        "behaviour_verdict": inputs["verdicts"].smoke,
+        "tests_verdict": inputs["verdicts"].tests,
+        "explanation_verdict": inputs["verdicts"].explanation,
         "data_evidence": inputs["data_evidence"],
         "evaluation": inputs["evaluation"],
         "examples": inputs["examples"],

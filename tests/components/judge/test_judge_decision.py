@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def test_every_check_of_every_verdict_is_carried_over(make_inputs: Inputs) -> No
     inputs = make_inputs()
     verdict = judge(**inputs).verdict
 
-    assert verdict.checks == (*inputs["data"].checks, *inputs["metrics"].checks, *inputs["behaviour"].checks)
+    assert verdict.checks == tuple(check for found in inputs["verdicts"].all() for check in found.checks)
 
 
 def test_an_acceptance_says_how_much_better(make_inputs: Inputs) -> None:
@@ -68,7 +69,8 @@ def test_rows_that_cannot_be_trusted_reject_whatever_the_metrics_say(make_inputs
         name="data.malformed", observed=0.2, limit="at most 0.001", outcome="failed", reason="1 of 5 rows is malformed."
     )
     worse = bad.model_copy(update={"name": "data.duplicates", "reason": "Keys stand twice."})
-    inputs["data"] = Verdict(subject="data", outcome="failed", checks=(bad, worse), summary="No.")
+    no = Verdict(subject="data", outcome="failed", checks=(bad, worse), summary="No.")
+    inputs["verdicts"] = replace(inputs["verdicts"], data=no)
     verdict = judge(**inputs).verdict
 
     assert verdict.outcome == "failed"
@@ -93,7 +95,8 @@ def test_what_speaks_against_an_accepted_candidate_is_said(make_inputs: Inputs) 
 
 def test_a_verdict_without_checks_speaks_through_its_summary(make_inputs: Inputs) -> None:
     inputs = make_inputs(outcome="passed")
-    inputs["behaviour"] = Verdict(subject="behaviour", outcome="failed", checks=(), summary="The model did not load.")
+    no = Verdict(subject="behaviour", outcome="failed", checks=(), summary="The model did not load.")
+    inputs["verdicts"] = replace(inputs["verdicts"], smoke=no)
 
     assert judge(**inputs).verdict.summary.startswith("Rejected: the model did not load, although")
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -136,7 +137,9 @@ def test_every_gate_stands_on_the_page_failures_first(make_inputs: Inputs) -> No
         )
         for n in range(120)
     )
-    inputs["data"] = Verdict(subject="data", outcome="passed", checks=(*inputs["data"].checks, *drift), summary="Fine.")
+    data = inputs["verdicts"].data
+    fine = data.model_copy(update={"checks": (*data.checks, *drift)})
+    inputs["verdicts"] = replace(inputs["verdicts"], data=fine)
     judged = judge(**inputs)
     words = Page(judged.report_html).words()
 
@@ -190,12 +193,9 @@ def test_no_script_runs_but_the_one_that_makes_links_work_in_a_frame(make_inputs
 def test_names_and_values_are_text_and_never_markup(make_inputs: Inputs, make_feature: Callable[..., Any]) -> None:
     evil = "<script>alert('x')</script>\"&amp;<b> | `日本` 🛫"
     inputs = make_inputs(slices={evil: [evil, ""]}, features={evil: "categorical"})
-    inputs["metrics"] = Verdict(
-        subject="metrics",
-        outcome="failed",
-        checks=(Check(name="metric.auc", slice=f"{evil}={evil}", limit=evil, outcome="failed", reason=evil),),
-        summary=evil,
-    )
+    check = Check(name="metric.auc", slice=f"{evil}={evil}", limit=evil, outcome="failed", reason=evil)
+    bad = Verdict(subject="metrics", outcome="failed", checks=(check,), summary=evil)
+    inputs["verdicts"] = replace(inputs["verdicts"], metrics=bad)
     inputs["data_evidence"] = inputs["data_evidence"].model_copy(update={"proposal": evil, "notices": (evil,)})
     inputs["model"] = inputs["model"].model_copy(update={"coefficients": {evil: 1.0}, "notices": (evil,)})
     judged = judge(**inputs)
@@ -321,7 +321,8 @@ def test_the_markdown_twin_is_small_and_says_the_decision_first(make_inputs: Inp
         )
         for n in range(500)
     )
-    inputs["data"] = Verdict(subject="data", outcome="failed", checks=drift, summary="No.")
+    no = Verdict(subject="data", outcome="failed", checks=drift, summary="No.")
+    inputs["verdicts"] = replace(inputs["verdicts"], data=no)
     markdown = judge(**inputs).markdown
 
     assert markdown.startswith("## Rejected: ")

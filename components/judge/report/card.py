@@ -1,0 +1,207 @@
+"""The model card: what a stranger to the model should know of it, from the facts alone.
+
+The sections are those of Mitchell et al., Model cards for model reporting, 2019. What no run can know, such as who is
+affected by the model's mistakes, stands as a line for the owner to fill in: a card with honest gaps.
+"""
+
+from __future__ import annotations
+
+from components._shared.facts import Facts
+from components._shared.gates import METRICS_OF, Metric
+from components.judge.report.markdown import safe, table
+from components.judge.report.metrics import metric_rows, tells
+from components.judge.report.model import parameters
+from components.judge.report.wording import (
+    PROBLEM_NAMES,
+    capital,
+    cluster_noun,
+    count,
+    estimate,
+    extent,
+    length,
+    listed,
+    metric_name,
+    moment,
+    number,
+    percent,
+    period,
+    plural,
+)
+
+_MOST_SLICES = 60
+
+
+def model_card(facts: Facts) -> str:
+    """The card, Markdown."""
+    task = facts.gates.task or "this task"
+    sections = [
+        f"# Model card: {safe(task)}",
+        f"> {safe(facts.verdict.summary)}",
+        "## Model details",
+        _details(facts),
+        "## Intended use",
+        _intended_use(facts),
+        "## Factors",
+        _factors(facts),
+        "## Metrics",
+        _metrics(facts),
+        "## Evaluation data",
+        _evaluation_data(facts),
+        "## Training data",
+        _training_data(facts),
+        "## Quantitative analyses",
+        _analyses(facts),
+        "## Ethical considerations",
+        _open("who is affected by a mistake of this model, and how; which groups of people its rows speak of"),
+        "## Caveats and recommendations",
+        _caveats(facts),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _open(question: str) -> str:
+    return f"*For the owner to fill in: {question}.*"
+
+
+def _details(facts: Facts) -> str:
+    model, zone_name = facts.model, facts.windows.timezone
+    told = ", ".join(f"{safe(name)} {safe(value)}" for name, value in parameters(facts))
+    lines = [
+        f"Kind: {PROBLEM_NAMES[facts.evaluation.problem]}, trainer {safe(model.learning.trainer.name)} ({told})",
+        f"Digest of its files: {model.digest}",
+        f"Made as of {moment(facts.windows.as_of, zone_name)} by run {facts.experiment[:12]}"
+        + (f", in {safe(model.code)}" if model.code else ""),
+        "It takes raw columns and prepares them itself; nothing has to be computed before it is asked.",
+    ]
+    return _bullets([*lines, _open("its owner, where to send questions, its licence")])
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _intended_use(facts: Facts) -> str:
+    rule, problem = facts.gates.decision, facts.evaluation.problem
+    threshold = rule.threshold_of(problem)
+    lines = []
+    if threshold is not None:
+        lines.append(f"It is acted upon from a score of {number(threshold)}.")
+    if rule.costs:
+        unit = f", in {safe(rule.unit)}" if rule.unit else ""
+        lines.append(f"Its mistakes were given costs{unit}: {safe(_costs(facts))}.")
+    return _bullets([*lines, _open("what it is meant for, by whom it is used, and for what it must not be used")])
+
+
+def _costs(facts: Facts) -> str:
+    found = []
+    for name, cost in facts.gates.decision.costs.items():
+        if isinstance(cost, dict):
+            found += [f"{name} decided as {other} {number(value)}" for other, value in cost.items()]
+        else:
+            found.append(f"{name.replace('_', ' ')} {number(cost)}")
+    return listed(found, most=12)
+
+
+def _factors(facts: Facts) -> str:
+    columns = list(dict.fromkeys(one.column for one in facts.evaluation.slices))
+    lines = [f"It sees: {listed([f'{safe(name)} ({kind})' for name, kind in facts.learning.features.items()], 40)}."]
+    if columns:
+        lines.append(f"It was looked at by {listed([safe(name) for name in columns])}: see *Quantitative analyses*.")
+    else:
+        lines.append("It was not looked at by groups: the task names no slices.")
+    return _bullets([*lines, _open("groups or conditions that matter here and are not among these")])
+
+
+def _metrics(facts: Facts) -> str:
+    primary = facts.gates.champion.primary
+    others = [metric_name(metric) for metric in METRICS_OF[facts.evaluation.problem] if metric != primary]
+    noun = cluster_noun(facts.gates)
+    return _bullets(
+        [
+            f"It was meant to be better in {metric_name(primary)}; shown beside it: {listed(others, 12)}.",
+            f"Intervals are 95 % intervals; what is drawn again to find them are whole {noun}s"
+            + (", since the rows of one are alike." if noun != "row" else "."),
+        ]
+    )
+
+
+def _evaluation_data(facts: Facts) -> str:
+    evaluation = facts.evaluation
+    when = period(evaluation.window, facts.windows.timezone) if evaluation.window else "a part split off by hash"
+    lines = [f"{extent(evaluation.rows, evaluation.clusters, facts.gates)}: {when}."]
+    if evaluation.left_out:
+        lines.append(f"{plural(evaluation.left_out, 'row')} left out: one of the models had learnt from that time.")
+    lines.append("Nothing was fitted, tuned or calibrated on them.")
+    return _bullets(lines)
+
+
+def _training_data(facts: Facts) -> str:
+    windows, model, rows = facts.windows, facts.model, facts.data.rows
+    lines = []
+    for name, window in (("train", windows.train), ("tune", windows.tune)):
+        if name in model.rows:
+            when = f", {period(window, windows.timezone)} {length(window, windows.timezone)}".rstrip() if window else ""
+            lines.append(f"{capital(name)}: {plural(model.rows[name], 'row')}{when}.")
+    whole = rows.read or 1
+    lines.append(
+        f"Of {plural(rows.read, 'row')} read, {percent(rows.kept / whole)} were kept; "
+        f"{count(rows.out_of_population)} are not what the task asks about, {count(rows.malformed)} could not be read, "
+        f"{count(rows.label_missing)} have no label."
+    )
+    if facts.dataset.sources:
+        more = facts.dataset.source_count - len(facts.dataset.sources[:5])
+        names = [safe(source.uri) for source in facts.dataset.sources[:5]]
+        lines.append(f"From {', '.join(names)}{f' and {more} more' if more > 0 else ''}.")
+    return _bullets([*lines, _open("how these rows came to be, and what they leave out")])
+
+
+def _analyses(facts: Facts) -> str:
+    rows = metric_rows(facts)
+    champion = bool(facts.evaluation.champion)
+    parts = [
+        "### Over all rows",
+        table(
+            ("metric", "model", *(("champion", "difference") if champion else ()), "best constant"),
+            [
+                (
+                    row.name,
+                    f"{row.candidate} {row.candidate_interval}",
+                    *(
+                        (f"{row.champion} {row.champion_interval}", f"{row.difference} {row.difference_interval}")
+                        if champion
+                        else ()
+                    ),
+                    row.constant,
+                )
+                for row in rows
+            ],
+        ),
+    ]
+    if facts.evaluation.slices:
+        parts += ["### By group", _by_group(facts, facts.gates.champion.primary)]
+    return "\n\n".join(parts)
+
+
+def _by_group(facts: Facts, primary: Metric) -> str:
+    found = sorted(facts.evaluation.slices, key=lambda one: (one.column, -one.rows, one.value))[:_MOST_SLICES]
+    return table(
+        ("group", "rows", f"{metric_name(primary)}", "beside the champion"),
+        [
+            (
+                f"{one.column} = {one.value}",
+                count(one.rows),
+                estimate(figures.candidate) if figures else "–",
+                tells(primary, figures.difference) if figures and figures.difference else "–",
+            )
+            for one in found
+            for figures in [one.metrics.get(primary)]
+        ],
+    )
+
+
+def _caveats(facts: Facts) -> str:
+    lines = [safe(check.reason) for check in facts.verdict.checks if check.outcome != "passed"]
+    lines += [safe(notice) for notice in facts.model.notices]
+    if not lines:
+        lines.append("Every gate holds.")
+    return _bullets([*lines[:30], _open("what else a user should know before relying on it")])
