@@ -23,7 +23,9 @@ class BehaviourCase(Contract):
         key: `_key` of the row.
         changed: What was changed.
         row: Feature → value of the rest of the row.
-        score_before, score_after: Answers; multiclass: of the class named in `output`.
+        output: Multiclass: the class whose scores these are.
+        score_before, score_after: Answers; after is none where it is not a finite number.
+        decision_before, decision_after: Multiclass: the classes that are decided for.
     """
 
     key: str
@@ -31,7 +33,9 @@ class BehaviourCase(Contract):
     row: dict[str, str]
     output: str = ""
     score_before: float
-    score_after: float
+    score_after: float | None
+    decision_before: str = ""
+    decision_after: str = ""
 
 
 class BehaviourFound(Contract):
@@ -42,11 +46,13 @@ class BehaviourFound(Contract):
         change, expectation: In words.
         rows: Rows that were changed by it; those that it leaves as they are do not count.
         violations: Share of them whose answer broke the expectation, with an interval over clusters.
+        near, elsewhere: The same of the rows nearest to the decision boundary, and of the others.
         limit: Largest share that is allowed.
         champion: The champion's share on the same rows, if it was asked.
-        largest: Largest move of a score against the expectation.
+        largest: Largest move of a score that the expectation is about, whether or not it is within it: either way
+            (`within`), the wrong way (`direction`), of rows that are decided otherwise, or beyond a bound.
         cases: The worst ones, the worst first.
-        reason: Why nothing could be tested, or empty.
+        reason: Why nothing could be tested, or how the model failed to answer; else empty.
     """
 
     name: str
@@ -55,6 +61,8 @@ class BehaviourFound(Contract):
     rows: int
     clusters: int
     violations: Estimate | None = None
+    near: Estimate | None = None
+    elsewhere: Estimate | None = None
     limit: float
     champion: Estimate | None = None
     largest: float | None = None
@@ -68,8 +76,9 @@ class BehaviourEvidence(Contract):
     Attributes:
         rows: Rows that were asked: those nearest to the decision boundary, and some from everywhere.
         near: How many of them are the nearest.
-        boundary: The threshold that they are near to; none: the rows where the best two classes are nearest, or any.
-        farthest: Distance from it of the farthest of the nearest.
+        boundary: The threshold that they are near to; none: multiclass, or nothing is decided (then none is near).
+        farthest: Distance from it of the farthest of the nearest; multiclass: between the expected costs of the best
+            two classes (without costs: between their probabilities).
     """
 
     format: Literal["saiki/behaviour/v1"] = "saiki/behaviour/v1"
