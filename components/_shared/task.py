@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from components._shared.behaviour_tests import check_tests
 from components._shared.contract import Contract
 from components._shared.decision_rule import DecisionRule
 from components._shared.errors import TaskError
@@ -358,7 +359,8 @@ def evaluation_section(task: Task) -> EvaluationSection:
     """The part of the task that decides how a candidate is judged, presets filled in.
 
     Raises:
-        TaskError: A gate is unknown or not one of the problem's, or names a feature that the model does not use.
+        TaskError: A gate is unknown or not one of the problem's, names a feature that the model does not use, or a test
+            of behaviour asks for something that cannot be.
     """
     gates = resolve_gates(task.gates, task.problem)
     named = {f"behaviour.tests.{test.name}.features": test.features for test in gates.behaviour.tests}
@@ -372,6 +374,7 @@ def evaluation_section(task: Task) -> EvaluationSection:
                     where=f"gates.{field} in the task file",
                     fix=f"use one of: {', '.join(task.used_features())}",
                 )
+    check_tests(gates.behaviour.tests, task.used_features(), task.problem, task.label.classes, task.decision)
     return EvaluationSection(
         problem=task.problem,
         classes=task.label.classes,
