@@ -2,29 +2,43 @@
 
 ::
 
-    <registry>/<task>/attempts/<judgement>.json               holds the promise (`Attempt.promise`)
-    <registry>/<task>/attempts/<judgement>/model/             the model of a loser, so that it can be scored later
-    <registry>/<task>/attempts/<judgement>/settled/<n>.json   what came true in n blocks of later rows
+    <registry>/<task>/attempts/<record>.json               holds the promise (`Attempt.promise`)
+    <registry>/<task>/attempts/<record>/model/             the model of a loser, so that it can be scored later
+    <registry>/<task>/attempts/<record>/settled/<n>.json   what came true up to the nth block of later rows
+
+A promise is settled on blocks: stretches of equal length on the calendar, one after the other since the decision, of
+which every label is known.
+
+::
+
+            decided as of                          labelled until
+    ─────────────┼── block 1 ──┼── block 2 ──┼── block 3 ─┼──────▶
+     rows that   │             │             │            │
+     judged      └ settled/1.json            │            └ not whole yet: settled by a later run
+                               └ settled/2.json: blocks 1 and 2
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import AwareDatetime
 
 from components._shared.contract import Contract
-from components._shared.evidence import Figures
-from components._shared.gates import Metric
+from components._shared.evidence import Estimate, Figures
+from components._shared.gates import HIGHER_IS_BETTER, Metric
 from components._shared.records import ModelRef, Promise
-from components._shared.windows import Window
+from components._shared.task import EvaluationSection
+from components._shared.windows import Window, Windows, parse_span
 
 Outcome = Literal["kept", "short", "broken", "missed", "cannot_tell"]
-"""What became of a promise.
+"""What became of a promise; `components/settle/outcomes.py` has the exact rules.
 
 - `kept`: what came true is as good as was promised, or it was right to keep the champion.
 - `short`: the gain is clearly less than promised, but the model is not clearly worse.
-- `broken`: the promoted model is clearly worse than the one that it replaced, or than a constant.
+- `broken`: the promoted model is clearly worse than the one that it replaced, beyond what was tolerated, or than a
+  constant.
 - `missed`: the rejected model would clearly have been better.
 - `cannot_tell`: too few rows, or the interval is too wide to say.
 """
@@ -34,17 +48,20 @@ class Decision(Contract):
     """A decision of the past that can be settled.
 
     Attributes:
-        judgement: Names the attempt.
+        record: Name of the attempt's record: its judgement, and what `Registry.record_attempt` adds to it.
         as_of: Rows from then on were not looked at when it was made.
         why: The sentence that it was decided by.
+        overridden: The reason why somebody promoted it in spite of the verdict, or empty.
         candidate: The model that was judged; of a loser `version` is 0.
         champion: What it was compared with.
     """
 
+    record: str
     judgement: str
     result: Literal["promoted", "rejected"]
     as_of: AwareDatetime
     why: str
+    overridden: str = ""
     candidate: ModelRef
     champion: ModelRef | None = None
     promise: Promise
@@ -54,7 +71,8 @@ class Block(Contract):
     """Rows that came after a decision, and how the models did on them.
 
     Attributes:
-        metrics: Candidate, champion, their difference and the constant, with intervals.
+        metrics: Candidate, champion, their difference and the constant, with intervals. `reference` is the constant
+            as a model of its own, so that the difference to it has an interval too.
     """
 
     window: Window
@@ -67,16 +85,21 @@ class Settlement(Contract):
     """A promise beside its outcome.
 
     Attributes:
-        blocks: One after the other since the decision, none overlapping.
+        number: Of the last block since the decision: 1, 2, …
+        blocks: The blocks up to it of which there were rows: one after the other, none overlapping.
         whole: All of them together.
+        gain: How much better than the champion on all of them, positive is better; without a champion, than the
+            constant; none: it could not be measured.
         proposal: What to do now, as a command, or empty.
         settled_as_of: Of the run that settled it.
     """
 
     format: Literal["saiki/settlement/v1"] = "saiki/settlement/v1"
     decision: Decision
+    number: int
     blocks: tuple[Block, ...]
     whole: Block
+    gain: Estimate | None = None
     outcome: Outcome
     reason: str
     proposal: str = ""
@@ -95,3 +118,65 @@ class Decisions(Contract):
 
     format: Literal["saiki/decisions/v1"] = "saiki/decisions/v1"
     decisions: tuple[Decision, ...] = ()
+
+
+def blocks_after(as_of: datetime, section: EvaluationSection) -> tuple[Window, ...]:
+    """The blocks on which a decision is settled, in order; none where promises are not settled.
+
+    Args:
+        as_of: Of the decision.
+        section: Their length, their number, and the time zone whose calendar they are counted on.
+    """
+    length = section.promises.every or section.test_length
+    if not section.has_time or not length:
+        return ()
+    span = parse_span(length)
+    blocks = []
+    start = as_of
+    for _ in range(section.promises.blocks):
+        end = span.after(start, section.timezone)
+        if end <= start:
+            return ()
+        blocks.append(Window(start=start, end=end))
+        start = end
+    return tuple(blocks)
+
+
+def blocks_to_settle(as_of: datetime, section: EvaluationSection, windows: Windows) -> dict[int, Window]:
+    """Number → block, of the whole blocks after a decision of which a run has all rows, with their labels."""
+    if windows.labelled_until is None:
+        return {}
+    first = None if windows.span is None else windows.span.start
+    return {
+        number: block
+        for number, block in enumerate(blocks_after(as_of, section), start=1)
+        if block.end <= windows.labelled_until and (first is None or (block.start is not None and first <= block.start))
+    }
+
+
+def gain_of(metric: Metric, figures: Figures) -> Estimate | None:
+    """How much better the candidate is than the champion, positive is better; none without a champion."""
+    return _gain(metric, figures.candidate, figures.champion, figures.difference)
+
+
+def gain_over_constant(metric: Metric, figures: Figures) -> Estimate | None:
+    """How much better the candidate is than the constant, positive is better; none if it has no value."""
+    return _gain(metric, figures.candidate, figures.reference, figures.reference_difference)
+
+
+def _gain(metric: Metric, candidate: Estimate, other: Estimate | None, difference: Estimate | None) -> Estimate | None:
+    if other is None or difference is None:
+        return None
+    if metric == "bias":
+        # The better the nearer to zero; with one on each side, their difference says nothing of which that is.
+        gain = abs(other.value) - abs(candidate.value)
+        if candidate.value * other.value <= 0:
+            return Estimate(value=gain)
+        sign = -1.0 if candidate.value > 0 else 1.0
+    else:
+        gain = difference.value if metric in HIGHER_IS_BETTER else -difference.value
+        sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
+    if difference.interval is None:
+        return Estimate(value=gain)
+    low, high = sorted(sign * bound for bound in difference.interval)
+    return Estimate(value=gain, interval=(low, high))

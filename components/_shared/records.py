@@ -6,8 +6,11 @@
     <registry>/<task>/attempts/<judgement>.json            every judged experiment, winner or loser
     <registry>/<task>/attempts/<judgement>.<result>-<n>.json   one that may be judged again: superseded, held
     <registry>/<task>/attempts/<judgement>/report.html     and evidence.json, statistics.pb, verdict.json
+    <registry>/<task>/attempts/<judgement>/model/          of a loser, so that its promise can be settled (`ledger.py`)
+    <registry>/<task>/attempts/<judgement>/settled/<n>.json   what became of the promise
     <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
     <registry>/<task>/versions/<n>/samples.json            rows and the scores that it must give to them, served
+    <registry>/<task>/versions/<n>/sketches.json           its scores on the rows that judged it, to compare traffic with
     <registry>/<task>/versions/<n>/saved_model.pb          written last: a server never sees half a model
     <registry>/<task>/history/<n>.json                     every promotion, rollback, hold; before the pointer moves
     <registry>/<task>/champion.json                        the pointer, replaced by compare-and-swap
@@ -115,6 +118,7 @@ class Promise(Contract):
         constant: The value of the constant competitor.
         tolerated: How much worse than the champion was allowed.
         window: Of the rows that judged.
+        due: A run as of then, or later, can settle it; none: it is not to be settled.
     """
 
     metric: Metric
@@ -125,6 +129,7 @@ class Promise(Contract):
     rows: int = 0
     clusters: int = 0
     window: Window | None = None
+    due: AwareDatetime | None = None
 
 
 class Attempt(Contract):
