@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from components._shared.errors import DataError, ModelError
@@ -25,14 +26,26 @@ def score_batch(model: SavedModel, info: ModelInfo, batch: pa.RecordBatch) -> ND
     Raises:
         ModelError: The model does not answer, or answers with another shape.
     """
+    return score_values(model, info, input_columns(batch, info.learning.features.items()))
+
+
+def score_values(model: SavedModel, info: ModelInfo, values: Mapping[str, Any]) -> NDArray[Any]:
+    """The scores of some rows that are already as the model takes them, float64 [rows, outputs].
+
+    Args:
+        values: Feature → values, as `input_columns` gives them.
+
+    Raises:
+        ModelError: The model does not answer, or answers with another shape.
+    """
     import numpy as np
 
-    values = input_columns(batch, info.learning.features.items())
+    rows = len(next(iter(values.values())))
     scores = model.answer({info.inputs[name].name: column for name, column in values.items()}).get("score")
-    if scores is None or scores.ndim != 2 or scores.shape != (batch.num_rows, len(info.learning.classes or (1,))):
+    if scores is None or scores.ndim != 2 or scores.shape != (rows, len(info.learning.classes or (1,))):
         shape = "nothing" if scores is None else f"an array of shape {list(scores.shape)}"
         raise ModelError(
-            f"The model answers 'score' with {shape} for {batch.num_rows} rows",
+            f"The model answers 'score' with {shape} for {rows} rows",
             fix="binary classification and regression answer [rows, 1], multiclass [rows, classes]",
         )
     return scores.astype(np.float64)
