@@ -10,7 +10,7 @@
     <registry>/<task>/attempts/<judgement>/settled/<n>.json   what became of the promise
     <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
     <registry>/<task>/versions/<n>/samples.json            rows and the scores that it must give to them, served
-    <registry>/<task>/versions/<n>/sketches.json           its scores on the rows that judged it, to compare traffic with
+    <registry>/<task>/versions/<n>/sketches.json           its scores on the rows that judged it, for later traffic
     <registry>/<task>/versions/<n>/saved_model.pb          written last: a server never sees half a model
     <registry>/<task>/history/<n>.json                     every promotion, rollback, hold; before the pointer moves
     <registry>/<task>/champion.json                        the pointer, replaced by compare-and-swap

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from components._shared.errors import DataError
 from components._shared.manifest import Manifest
 from components._shared.measuring.metrics import Floats, Integers
-from components._shared.task import EvaluationSection, Problem
+from components._shared.task import RESERVED_PREFIX, EvaluationSection, Problem
 from components._shared.windows import parse_span
 
 if TYPE_CHECKING:
@@ -134,8 +134,6 @@ def read_rows(manifests: dict[str, Manifest], section: EvaluationSection) -> Row
     fixed = ["_key", "_label", "_cluster", "_weight", *(["_time"] if section.has_time else [])]
     sliced = [name for name in section.slices if name in candidate.columns and name not in fixed]
     table = read_table(candidate, columns=list(dict.fromkeys([*fixed, *sliced, *scores])))
-    label = _numbers(table, "_label")
-    labelled = np.isfinite(label)
     found = {"candidate": _scores(table, scores)}
     for name, manifest in manifests.items():
         if name == "candidate":
@@ -145,6 +143,21 @@ def read_rows(manifests: dict[str, Manifest], section: EvaluationSection) -> Row
         score = _scores(other, scores)
         found[name] = score if where is None else score[where]
 
+    return labelled_rows(table, found, section)
+
+
+def labelled_rows(table: pa.Table, scores: dict[str, Floats], section: EvaluationSection) -> Rows:
+    """The rows of a table that have a label and a weight, with what models say of them.
+
+    Args:
+        table: With `_label`, `_weight`, `_cluster`, in tasks with time `_time`, and slice columns if they are wanted.
+        scores: Model → score of each row of the table (multiclass: rows × classes).
+        section: Problem, classes and slices.
+
+    Raises:
+        DataError: A label or weight is not what the problem asks for.
+    """
+    label = _numbers(table, "_label")
     clusters, cluster = _encoded(table.column("_cluster"))
     rows = Rows(
         label=label,
@@ -152,11 +165,15 @@ def read_rows(manifests: dict[str, Manifest], section: EvaluationSection) -> Row
         cluster=cluster,
         clusters=len(clusters),
         time=_moments(table) if section.has_time else None,
-        slices={name: _column(table.column(name)) for name in sliced},
-        scores=found,
+        slices={
+            name: _column(table.column(name))
+            for name in section.slices
+            if name in table.column_names and not name.startswith(RESERVED_PREFIX)
+        },
+        scores=scores,
     )
     _check_weights(rows)
-    rows = rows.take(labelled & (rows.weight > 0))
+    rows = rows.take(np.isfinite(label) & (rows.weight > 0))
     _check_labels(rows, section)
     return rows
 
