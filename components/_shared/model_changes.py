@@ -15,6 +15,9 @@ class Side(Contract):
 
     Attributes:
         name: As a reader would say it, such as `version 2`, `candidate 3fa4…` or a path.
+        rows: Used to fit (`train`) and to tune (`tune`).
+        data: From the first row that it was fitted on to the last one that it was fitted, tuned or calibrated on.
+        code: Image tag that trained it.
     """
 
     name: str
@@ -26,7 +29,10 @@ class Side(Contract):
 
 
 class Changed(Contract):
-    """A field whose value differs; none: it is not there on that side."""
+    """A field whose value differs, as text; none: it is not there on that side.
+
+    A parameter that is not there is one that was not given: the trainer's own default.
+    """
 
     name: str
     before: str | None
@@ -34,16 +40,19 @@ class Changed(Contract):
 
 
 class TermChange(Contract):
-    """A term of a linear model on both sides.
+    """A term of a linear model whose weight differs; one that is not there on a side counts as zero there.
 
     Attributes:
-        clear: Whether the intervals of both sides do not overlap.
+        clear: Whether the intervals of both sides do not overlap (of a term on one side: does not hold zero).
+        size: By how much the change moves the scores of the rows: the standard deviation of its effect, in the unit
+            of the weights (log-odds, or the label's).
     """
 
     name: str
     before: Term | None
     after: Term | None
     clear: bool = False
+    size: float = 0.0
 
 
 class CategoryChange(Contract):
@@ -63,14 +72,19 @@ class MetricChange(Contract):
 
 
 class ModelChanges(Contract):
-    """What changed from one model to another.
+    """What changed from one model to another; only what differs stands here, the largest change first.
 
     Attributes:
         same: They are byte for byte the same.
         features_gained, features_lost: Feature → kind.
         features_changed: Features whose kind changed.
+        parameters: Of the trainer, and what else was chosen: problem, classes, trainer, seed, budget, code.
         preprocessing: Means, scales and other figures of the features' encoding.
+        data: Rows, window and base rate.
+        terms: Of linear models.
+        metrics: All that both or one of them have, changed or not.
         same_rows: Whether the metrics are of the same rows.
+        notices: What could not be compared, and why.
     """
 
     format: Literal["saiki/model-changes/v1"] = "saiki/model-changes/v1"
@@ -87,3 +101,4 @@ class ModelChanges(Contract):
     terms: tuple[TermChange, ...] = ()
     metrics: tuple[MetricChange, ...] = ()
     same_rows: bool = False
+    notices: tuple[str, ...] = ()
