@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
@@ -10,6 +9,7 @@ from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Limit, Metr
 from components._shared.measuring.figures import JOINED
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
+from components._shared.wording import cluster_word, estimate, number, with_interval
 
 _MOST_REASONS = 5
 
@@ -64,39 +64,6 @@ def judge(evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> V
         checks=tuple(checks),
         summary=_summary(evaluation, checks, section, judged=judged),
     )
-
-
-def number(value: float, decimals: int | None = None) -> str:
-    """A figure in a sentence, with a true minus sign.
-
-    Args:
-        value: The figure.
-        decimals: How many; by default four significant digits, without zeros at the end.
-    """
-    size = abs(value)
-    short = f"{size:,.0f}" if size >= 1000 else f"{size:.4g}"
-    text = short if decimals is None else f"{size:,.{decimals}f}"
-    return f"−{text}" if value < 0 and text.strip("0.,") else text
-
-
-def estimate(found: Estimate) -> str:
-    """A figure and its interval in a sentence."""
-    return _with_interval(found.value, found.interval)
-
-
-def cluster_word(section: EvaluationSection, count: int) -> str:
-    """A number of clusters and what they are."""
-    noun = "cluster" if section.cluster is not None else "day" if section.has_time else "row"
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _with_interval(value: float, pair: tuple[float, float] | None) -> str:
-    """All with as many decimals as show two significant digits of the interval's width, and at least three below 10."""
-    width = 0.0 if pair is None else pair[1] - pair[0]
-    if pair is None or width <= 0:
-        return number(value)
-    decimals = min(9, max(3 if abs(value) < 10 else 0, 1 - math.floor(math.log10(width))))
-    return f"{number(value, decimals)} [{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
 
 
 def _enough(evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> list[Check]:
@@ -384,9 +351,9 @@ def _compared(metric: Metric, found: Figures, other: str) -> str:
         return f"{name} is the same as the {whose}"
     pair = worse.interval
     if worse.value > 0:
-        return f"{name} is worse than the {whose} by {_with_interval(worse.value, pair)}"
+        return f"{name} is worse than the {whose} by {with_interval(worse.value, pair)}"
     turned = None if pair is None else (-pair[1], -pair[0])
-    return f"{name} is better than the {whose} by {_with_interval(-worse.value, turned)}"
+    return f"{name} is better than the {whose} by {with_interval(-worse.value, turned)}"
 
 
 def _undefined(name: str, metric: Metric, limit: str) -> Check:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from components._shared.evidence import Estimate, Evaluation, SliceFigures
 from components._shared.gates import METRIC_NAMES, METRICS_OF, Metric
 from components._shared.verdict import Verdict
+from components._shared.wording import estimate, number
 from components.evaluate.executor import Result
-from components.evaluate.gate_checks import estimate, number
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:72rem;padding:0 1rem;color:#1b1f24;background:#fff}

@@ -11,8 +11,8 @@ import pytest
 from components._shared.errors import DataError, InputError
 from components._shared.evidence import Evaluation
 from components._shared.verdict import Verdict
+from components._shared.wording import number
 from components.evaluate.executor import evaluate
-from components.evaluate.gate_checks import number
 
 DAYS = 20
 ROWS = 2000
