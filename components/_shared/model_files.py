@@ -16,8 +16,9 @@ from components._shared.records import ModelRef
 
 MODEL_JSON = "model.json"
 SAMPLES_JSON = "samples.json"
+SKETCHES_JSON = "sketches.json"
 
-_BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json", SAMPLES_JSON})
+_BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json", SAMPLES_JSON, SKETCHES_JSON})
 """What stands beside a model, here or in the registry, and is no part of it."""
 
 
@@ -90,10 +91,10 @@ def registered_model(ref: ModelRef) -> Iterator[Path]:
                 storage.fetch(found.uri, path)
         info = verify_model(place)
         if info.digest != ref.digest:
+            name = f"Version {ref.version}" if ref.version else "The model kept of a rejected candidate"
             raise CorruptError(
-                f"Version {ref.version} is not the model that it was: its digest is {info.digest[:12]}, "
-                f"not {ref.digest[:12]}",
+                f"{name} is not the model that it was: its digest is {info.digest[:12]}, not {ref.digest[:12]}",
                 where=ref.uri,
-                fix="restore the version's files, or roll back to another version",
+                fix="restore its files, or roll back to another version" if ref.version else "restore its files",
             )
         yield place

@@ -30,6 +30,7 @@ from components._shared.errors import (
     PreconditionError,
     RegistryError,
 )
+from components._shared.ledger import Settlement
 from components._shared.model_files import MODEL_JSON
 from components._shared.model_info import ModelInfo
 from components._shared.records import Attempt, Champion, History, Lineage, ModelRef, RegistryMarker
@@ -42,7 +43,11 @@ SAVED_MODEL = "saved_model.pb"
 SETTLED = ("promoted", "rejected", "already_champion")
 """Results that end a judgement; after the others the same experiment may be judged again, against another champion."""
 
+LOSER = "model"
+"""Folder of a rejected candidate's model, in that of its attempt."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_SETTLED = "settled"
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,46 @@ class Registry:
         except AlreadyExistsError:
             return self._read(Attempt, uri)
         return attempt
+
+    def attempted_model(self, name: str, attempt: Attempt) -> ModelRef | None:
+        """The model of an attempt: its version, or what was kept of a rejected one; none: it is not there.
+
+        Args:
+            name: Of the record, as `tries` gives it.
+        """
+        if attempt.result == "promoted" and attempt.version is not None:
+            found = self._version(attempt.version)
+            return None if found is None else self.version_ref(attempt.version)
+        uri = self.file_of(name, LOSER)
+        if not storage.exists(storage.join(uri, SAVED_MODEL)):
+            return None
+        info = self._read(ModelInfo, storage.join(uri, MODEL_JSON))
+        return ModelRef(version=0, uri=uri, digest=attempt.model_digest, fit_until=info.fit_until)
+
+    def record_settlement(self, settlement: Settlement) -> bool:
+        """Writes what became of a promise; what was written before stays.
+
+        Returns:
+            Whether it was written.
+        """
+        uri = self._uri("attempts", settlement.decision.record, _SETTLED, f"{settlement.number}.json")
+        if storage.exists(uri):
+            return False
+        try:
+            storage.create(uri, settlement.to_json().encode())
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def settlements(self, name: str) -> list[Settlement]:
+        """What became of an attempt's promise, after ever more blocks of later rows.
+
+        Args:
+            name: Of the record, as `tries` gives it.
+        """
+        folder = f"attempts/{name}/{_SETTLED}"
+        uris = [self._uri(folder, f"{number}.json") for number in self._numbers(folder)]
+        return in_parallel(lambda uri: self._read(Settlement, uri), uris)
 
     def add_version(self, model_dir: Path, lineage: Lineage, files: Mapping[str, Path] | None = None) -> int:
         """Writes a version; the same model of the same judgement has one number, however often this is begun.
@@ -436,7 +481,7 @@ class Registry:
             return None
 
     def _numbers(self, folder: str) -> list[int]:
-        """The numbers that are taken in `versions` or `history`, in order."""
+        """The numbers that are taken in a folder such as `versions` or `history`, in order."""
         base = self._uri(folder) + "/"
         names = {info.uri.removeprefix(base).split("/")[0] for info in storage.list_objects(self._uri(folder))}
         return sorted(int(name) for name in (name.removesuffix(".json") for name in names) if name.isdecimal())

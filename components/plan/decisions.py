@@ -1,13 +1,62 @@
-"""Decisions of the past whose promises this run can settle: their labels have matured since."""
+"""Decisions of the past whose promises this run can settle: their labels have matured since.
+
+A pure function of the attempts and of the run's windows. What has been settled already is settled again, to the same
+result: so a run that is repeated finds every step in the cache, and one that was killed loses nothing.
+"""
 
 from __future__ import annotations
 
-from components._shared.ledger import Decisions
+from components._shared.ledger import Decision, Decisions, blocks_to_settle
+from components._shared.records import Attempt
 from components._shared.registry import Registry
 from components._shared.task import EvaluationSection
 from components._shared.windows import Windows
 
+_LONGEST = 300
+"""Characters of a sentence that a decision hands on: all of them together are one parameter."""
+
 
 def decisions_to_settle(models: Registry, gates: EvaluationSection, windows: Windows) -> Decisions:
-    """The newest decisions with at least one whole block of labelled rows after them."""
-    return Decisions()
+    """The newest decisions with at least one whole block of labelled rows after them, the newest first.
+
+    Args:
+        models: Holds the attempts.
+        gates: Says how long a block is, and how many decisions a run settles.
+        windows: Of this run.
+    """
+    last: dict[str, tuple[str, Attempt]] = {}
+    for name, attempt in models.tries().items():
+        if attempt.result in ("promoted", "rejected") and attempt.promise is not None:
+            # Promoted by an override after it was rejected: the later decision counts.
+            last[attempt.judgement] = (name, attempt)
+    newest = sorted(last.values(), key=lambda pair: (pair[1].windows.as_of, pair[1].created, pair[0]), reverse=True)
+    found: list[Decision] = []
+    for name, attempt in newest:
+        if len(found) == gates.promises.decisions:
+            break
+        if blocks_to_settle(attempt.windows.as_of, gates, windows):
+            decision = _decision(models, name, attempt)
+            found += [decision] if decision is not None else []
+    return Decisions(decisions=tuple(found))
+
+
+def _decision(models: Registry, name: str, attempt: Attempt) -> Decision | None:
+    """None: its model is not there any more."""
+    candidate = models.attempted_model(name, attempt)
+    if candidate is None or attempt.promise is None:
+        return None
+    return Decision(
+        record=name,
+        judgement=attempt.judgement,
+        result="promoted" if attempt.result == "promoted" else "rejected",
+        as_of=attempt.windows.as_of,
+        why=_short(attempt.reason),
+        overridden=_short(attempt.overridden),
+        candidate=candidate,
+        champion=attempt.baseline.champion,
+        promise=attempt.promise,
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
