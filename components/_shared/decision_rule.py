@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from pydantic import field_validator
 
 from components._shared.contract import Contract
 
@@ -33,43 +36,45 @@ class DecisionRule(Contract):
     costs: dict[str, float | dict[str, float]] = {}
     unit: str = ""
 
+    @field_validator("costs", mode="before")
+    @classmethod
+    def _names_are_texts(cls, value: object) -> object:
+        """YAML reads a class that is called 3 as a number."""
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            str(name): {str(one): cost for one, cost in found.items()} if isinstance(found, Mapping) else found
+            for name, found in value.items()
+        }
+
     def check(self, problem: str, classes: tuple[str | int, ...] | None) -> None:
         """Holds the costs against the problem.
 
         Raises:
-            ValueError: A name is not one of the problem's, or acting never pays.
+            ValueError: A name is not one of the problem's, a cost is missing or no finite number, or a mistake costs
+                no more than what is right, so that one decision would always be best. The message names the field.
         """
-        numbers = [
-            each for value in self.costs.values() for each in (value.values() if isinstance(value, dict) else [value])
-        ]
-        if self.threshold is not None:
-            numbers.append(self.threshold)
-        if not all(math.isfinite(each) for each in numbers):
-            raise ValueError("decision: thresholds and costs are finite numbers")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise ValueError("decision.threshold is not a finite number")
+        if self.unit and not self.costs:
+            raise ValueError("decision.unit is that of the costs: give decision.costs too, or leave it out")
         match problem:
             case "binary_classification":
-                _check_names(self.costs, BINARY_COSTS)
                 if self.threshold is not None and not 0 <= self.threshold <= 1:
                     raise ValueError("decision.threshold is a probability, 0 to 1")
-                if self.costs and self.threshold is None:
-                    _balance(self.costs)
+                _check_binary(self.costs)
             case "regression":
-                _check_names(self.costs, REGRESSION_COSTS)
+                _check_regression(self.costs)
             case _:
                 if self.threshold is not None:
                     raise ValueError("decision.threshold is for binary_classification and regression")
-                names = [str(one) for one in classes or ()]
-                for true, decided in self.costs.items():
-                    if true not in names or not isinstance(decided, dict) or set(decided) - set(names):
-                        raise ValueError(
-                            f"decision.costs: write TRUE CLASS: {{DECIDED CLASS: cost}}, of {', '.join(names)}"
-                        )
+                _check_multiclass(self.costs, [str(one) for one in classes or ()])
 
     def threshold_of(self, problem: str) -> float | None:
         """The score from which on one acts; none: nothing is decided by a threshold."""
         if self.threshold is not None or problem != "binary_classification":
             return self.threshold
-        return _balance(self.costs) if self.costs else 0.5
+        return balance(self.costs) if self.costs else 0.5
 
     def decisions(
         self, problem: str, score: NDArray[np.float64], classes: tuple[str | int, ...] | None = None
@@ -104,16 +109,144 @@ class DecisionRule(Contract):
 
         return tuple(tuple(cost(true, decided) for decided in names) for true in names)
 
+    def cost_of_rows(
+        self,
+        problem: str,
+        label: NDArray[np.float64],
+        score: NDArray[np.float64],
+        classes: tuple[str | int, ...] | None = None,
+    ) -> NDArray[np.float64] | None:
+        """What each row costs when it is decided by its score.
 
-def _check_names(costs: dict[str, Any], names: tuple[str, ...]) -> None:
+        Args:
+            problem: Of the task.
+            label: Per row: 0/1, the number of the class, or the value.
+            score: Per row; multiclass: rows × classes.
+            classes: Multiclass: their names, in order.
+
+        Returns:
+            Per row, in `unit`; none: no costs are declared.
+        """
+        import numpy as np
+
+        if not self.costs:
+            return None
+        if problem == "regression":
+            under, over = (_number(self.costs, name) for name in REGRESSION_COSTS)
+            error = score - label
+            return np.where(error < 0, -under * error, over * error)
+        decided = self.decisions(problem, score, classes)
+        costs: NDArray[np.float64] = self._matrix(problem, classes)[label.astype(np.int64), decided]
+        return costs
+
+    def constant_decision(
+        self, problem: str, base: Sequence[float], classes: tuple[str | int, ...] | None = None
+    ) -> float | None:
+        """The one decision for all rows that costs least by what was known when the model was made.
+
+        Args:
+            problem: Of the task.
+            base: The training labels' rate, class rates or mean.
+            classes: Multiclass: their names, in order.
+
+        Returns:
+            0 or 1, the number of a class, or (regression) the mean as the value that every row is given; none: no costs
+            are declared, or no base is known.
+        """
+        import numpy as np
+
+        if not self.costs or not base:
+            return None
+        if problem == "regression":
+            return float(base[0])
+        if problem == "binary_classification":
+            # By the costs alone: a threshold that was set by hand may serve a score that is no probability.
+            return float(base[0] >= balance(self.costs))
+        decided = self.decisions(problem, np.asarray([base], dtype=np.float64), classes)
+        return None if decided is None else float(decided[0])
+
+    def cost_of_constant(
+        self,
+        problem: str,
+        label: NDArray[np.float64],
+        base: Sequence[float],
+        classes: tuple[str | int, ...] | None = None,
+    ) -> NDArray[np.float64] | None:
+        """What each row costs under `constant_decision`; none where there is none."""
+        import numpy as np
+
+        decided = self.constant_decision(problem, base, classes)
+        if decided is None:
+            return None
+        if problem == "regression":
+            return self.cost_of_rows(problem, label, np.full(len(label), decided))
+        costs: NDArray[np.float64] = self._matrix(problem, classes)[label.astype(np.int64), int(decided)]
+        return costs
+
+    def _matrix(self, problem: str, classes: tuple[str | int, ...] | None) -> NDArray[np.float64]:
+        """True class × decided class → cost; binary: 0 and 1."""
+        import numpy as np
+
+        if problem == "binary_classification":
+            return np.asarray([_number(self.costs, name) for name in BINARY_COSTS]).reshape(2, 2)
+        return np.asarray(self.cost_matrix(classes or ()))
+
+
+def balance(costs: Mapping[str, Any]) -> float:
+    """The probability at which acting and not acting cost the same.
+
+    Args:
+        costs: Of a binary problem; a mistake costs more than what is right.
+    """
+    tn, fp, fn, tp = (_number(costs, name) for name in BINARY_COSTS)
+    return (fp - tn) / ((fp - tn) + (fn - tp))
+
+
+def _number(costs: Mapping[str, Any], name: str) -> float:
+    return float(costs.get(name, 0.0))
+
+
+def _check_names(costs: Mapping[str, Any], names: tuple[str, ...], needed: tuple[str, ...]) -> None:
     for name, value in costs.items():
         if name not in names or isinstance(value, dict):
             raise ValueError(f"decision.costs: {name!r} is not a cost here; write {', '.join(names)}, each a number")
+        if not math.isfinite(value):
+            raise ValueError(f"decision.costs.{name} is not a finite number")
+    for name in needed:
+        if costs and name not in costs:
+            raise ValueError(f"decision.costs.{name} is missing: {' and '.join(needed)} are both needed")
 
 
-def _balance(costs: dict[str, Any]) -> float:
-    """The probability at which acting and not acting cost the same."""
-    tn, fp, fn, tp = (float(costs.get(name, 0.0)) for name in BINARY_COSTS)
-    if fp <= tn or fn <= tp:
-        raise ValueError("decision.costs: a mistake must cost more than what is right, or one decision is always best")
-    return (fp - tn) / ((fp - tn) + (fn - tp))
+def _check_binary(costs: Mapping[str, Any]) -> None:
+    _check_names(costs, BINARY_COSTS, ("false_positive", "false_negative"))
+    for wrong, right in (("false_positive", "true_negative"), ("false_negative", "true_positive")):
+        if costs and _number(costs, wrong) <= _number(costs, right):
+            raise ValueError(
+                f"decision.costs.{wrong} must be more than decision.costs.{right} ({_number(costs, right):g}):"
+                " otherwise one decision is best for every row, and nothing is to be predicted"
+            )
+
+
+def _check_regression(costs: Mapping[str, Any]) -> None:
+    _check_names(costs, REGRESSION_COSTS, REGRESSION_COSTS)
+    for name, value in costs.items():
+        if value <= 0:
+            raise ValueError(
+                f"decision.costs.{name} must be more than 0: otherwise the best prediction has no bound on one side"
+            )
+
+
+def _check_multiclass(costs: Mapping[str, Any], names: list[str]) -> None:
+    known = ", ".join(names)
+    for true, row in costs.items():
+        if true not in names or not isinstance(row, dict):
+            raise ValueError(f"decision.costs: write TRUE CLASS: {{DECIDED CLASS: cost}}, of {known}; not {true!r}")
+        right = row.get(true, 0.0)
+        for decided, cost in row.items():
+            field = f"decision.costs.{true}.{decided}"
+            if decided not in names:
+                raise ValueError(f"{field}: {decided!r} is not a class; use one of {known}")
+            if not math.isfinite(cost):
+                raise ValueError(f"{field} is not a finite number")
+            if decided != true and cost < right:
+                raise ValueError(f"{field} must not be less than what is right costs ({right:g})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from components._shared.contract import Contract
 from components._shared.gates import Metric
@@ -83,10 +83,17 @@ class DataEvidence(Contract):
 
 
 class Estimate(Contract):
-    """A figure with its 95 % interval from a bootstrap over clusters."""
+    """A figure with its 95 % interval from a bootstrap over clusters.
+
+    Attributes:
+        error: Of a difference: its standard error by the cluster jackknife; decisions at other levels rest on it.
+        skewness: Of a difference: that of its clusters; below zero, a few of them are much lower than the others.
+    """
 
     value: float
     interval: tuple[float, float] | None = None
+    error: float | None = None
+    skewness: float | None = None
 
 
 class Figures(Contract):
@@ -126,6 +133,43 @@ class Point(Contract):
     rows: int | None = None
 
 
+class CalibrationLine(Contract):
+    """How a binary model's probabilities relate to what came true, as a line between their logits.
+
+    Attributes:
+        score_mean: Mean score.
+        bias: Mean score minus the rate of the positive class; above zero: it promises too much.
+        slope: Of the logit of the rate over the logit of the score (Cox, Two further applications of a model for binary
+            regression, 1958): 1 is right, below 1 the scores are too extreme, above 1 too timid.
+        intercept: Of that line: 0 is right if the slope is 1.
+    """
+
+    score_mean: float
+    bias: Estimate
+    slope: Estimate | None = None
+    intercept: Estimate | None = None
+
+
+class ThresholdCost(Contract):
+    """What deciding by the task's threshold costs beside the threshold that these rows would have liked best.
+
+    The best one is known in hindsight only, so it looks better than it is: nothing is ever decided by it.
+
+    Attributes:
+        declared: The task's threshold, declared or computed from its costs.
+        declared_cost: Mean cost of a row with it.
+        best: The threshold of the least cost on these rows; above 1: acting on no row.
+        best_cost: Mean cost of a row with it.
+        saved: The first cost minus the second, paired; its interval does not know that the best was looked for.
+    """
+
+    declared: float
+    declared_cost: Estimate
+    best: float
+    best_cost: Estimate
+    saved: Estimate
+
+
 class Curves(Contract):
     """Curves of one model, at most 200 points each.
 
@@ -136,8 +180,13 @@ class Curves(Contract):
         predicted: Regression: x mean score, y mean label, by equal-mass bins of the score.
         residuals: Regression: histogram of label minus score (x centre, y share).
         scores: Histogram of the scores (x centre, y share).
-        confusion: Classification: rows = true class, columns = predicted class (binary: threshold 0.5), counts.
+        confusion: Classification: rows = true class, columns = decided class, counts. Decided by the task's rule: the
+            threshold, or the least expected cost; without one, 0.5 or the likeliest class.
         classes: Names of the classes of `confusion`.
+        threshold: Binary: what `confusion` was decided by.
+        line: Binary: how the probabilities relate to what came true.
+        costs: Binary, where the task declares costs: x threshold, y mean cost of a row.
+        threshold_cost: The same at the task's threshold and at the best one in hindsight.
     """
 
     roc: tuple[Point, ...] = ()
@@ -148,6 +197,44 @@ class Curves(Contract):
     scores: tuple[Point, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     classes: tuple[str, ...] = ()
+    threshold: float | None = None
+    line: CalibrationLine | None = None
+    costs: tuple[Point, ...] = ()
+    threshold_cost: ThresholdCost | None = None
+
+
+class Saving(Contract):
+    """What one model's decisions save against another's on the same rows; below zero they cost more.
+
+    Attributes:
+        cost: Mean cost of a row of the other.
+        per_row: Saved on a row: the other's mean cost minus the candidate's.
+        per_cluster: The same times the rows (their weight) of a mean cluster: a day, unless the task names others.
+        total: The same times all rows (their weight) that judged.
+    """
+
+    cost: float
+    per_row: Estimate
+    per_cluster: Estimate
+    total: Estimate
+
+
+class Value(Contract):
+    """What the candidate is worth, in the unit of the task's costs.
+
+    Attributes:
+        cost: Mean cost of a row under the candidate's decisions.
+        champion: Saved against the champion; none: there is none.
+        constant: Saved against the one decision for all rows that costs least by the training labels (regression: the
+            training mean as everyone's prediction); none: they are not known.
+        constant_decision: That decision: `1`, `0`, a class, or a value.
+    """
+
+    unit: str = ""
+    cost: Estimate
+    champion: Saving | None = None
+    constant: Saving | None = None
+    constant_decision: str = ""
 
 
 class Evaluation(Contract):
@@ -159,6 +246,8 @@ class Evaluation(Contract):
         fair_from: Rows before it were left out because one of the models had used labels of that time.
         left_out: Labelled test rows before `fair_from`.
         constant_beats_both: Metrics in which the constant competitor is better than candidate and champion.
+        looks: As one of how many decisions of a quarter this one counts, where `improve` asks for evidence.
+        value: What the candidate's decisions save; none: the task declares no costs.
     """
 
     format: Literal["saiki/evaluation/v1"] = "saiki/evaluation/v1"
@@ -174,5 +263,7 @@ class Evaluation(Contract):
     overall: SliceFigures
     slices: tuple[SliceFigures, ...] = ()
     constant_beats_both: tuple[Metric, ...] = ()
+    looks: int = Field(1, ge=1)
     curves: Curves = Curves()
     champion_curves: Curves | None = None
+    value: Value | None = None

@@ -48,10 +48,11 @@ METRIC_NAMES: dict[str, str] = {
 HIGHER_IS_BETTER: frozenset[str] = frozenset({"auc", "pr_auc", "accuracy", "macro_f1", "r2"})
 
 METRICS_OF: dict[str, tuple[Metric, ...]] = {
-    "binary_classification": ("auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy"),
-    "multiclass_classification": ("accuracy", "macro_f1", "log_loss", "brier", "calibration_error"),
-    "regression": ("rmse", "mae", "r2", "bias"),
+    "binary_classification": ("auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy", "cost"),
+    "multiclass_classification": ("accuracy", "macro_f1", "log_loss", "brier", "calibration_error", "cost"),
+    "regression": ("rmse", "mae", "r2", "bias", "cost"),
 }
+"""In the order in which they are shown. `cost` is there only where the task declares costs."""
 
 
 class Limit(Contract):
@@ -321,11 +322,16 @@ def is_better(metric: str, value: float, other: float) -> bool:
     return value > other if metric in HIGHER_IS_BETTER | {"bias"} else value < other
 
 
-def resolve_gates(choice: GateChoice, problem: str) -> Gates:
+def resolve_gates(choice: GateChoice, problem: str, *, costs: bool = False) -> Gates:
     """The gates of a task: its preset for the problem, with the fields that the task gives in their place.
 
+    Args:
+        choice: What the task file says.
+        problem: Of the task.
+        costs: Whether the task declares what a decision costs.
+
     Raises:
-        TaskError: A field is unknown, or a metric is not one of the problem's.
+        TaskError: A field is unknown, or a metric is not one of the problem's, or it is the cost and none is declared.
     """
     preset = _PRESETS[choice.preset][problem]
     gates = Gates.from_value(
@@ -348,6 +354,7 @@ def resolve_gates(choice: GateChoice, problem: str) -> Gates:
         "champion.primary": [gates.champion.primary],
         "champion.tolerance": gates.champion.tolerance,
         "champion.reference": gates.champion.reference,
+        "champion.slices": [each.metric for each in gates.champion.slices],
     }
     for field, metrics in named.items():
         for metric in metrics:
@@ -356,5 +363,11 @@ def resolve_gates(choice: GateChoice, problem: str) -> Gates:
                     f"{metric} is not a metric of {problem}",
                     where=f"gates.{field} in the task file",
                     fix=f"use one of: {', '.join(METRICS_OF[problem])}",
+                )
+            if metric == "cost" and not costs:
+                raise TaskError(
+                    "The gate is on the cost of decisions, and the task does not say what they cost",
+                    where=f"gates.{field} in the task file",
+                    fix="give decision.costs, or take the gate out",
                 )
     return gates

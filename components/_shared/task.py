@@ -362,7 +362,7 @@ def evaluation_section(task: Task) -> EvaluationSection:
         TaskError: A gate is unknown or not one of the problem's, names a feature that the model does not use, or a test
             of behaviour asks for something that cannot be.
     """
-    gates = resolve_gates(task.gates, task.problem)
+    gates = resolve_gates(task.gates, task.problem, costs=bool(task.decision.costs))
     named = {f"behaviour.tests.{test.name}.features": test.features for test in gates.behaviour.tests}
     named["explanation.must_matter"] = gates.explanation.must_matter
     named["explanation.must_not_matter"] = gates.explanation.must_not_matter

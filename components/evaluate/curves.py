@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import Curves, Point
+from components._shared.measuring.calibration_line import calibration_line
+from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.figures import rounded
 from components._shared.measuring.intervals import cluster_sums, half_widths
 from components._shared.measuring.metrics import Floats, Integers, calibration_bins
 from components._shared.task import Problem
+from components.evaluate.threshold_costs import threshold_costs
 
 MOST_POINTS = 200
 CALIBRATION_POINTS = 15
@@ -26,50 +30,59 @@ class Drawn:
 
 
 def draw(
-    problem: Problem,
-    *,
-    label: Floats,
-    score: Floats,
-    weight: Floats,
-    cluster: Integers,
-    clusters: int,
-    classes: tuple[str, ...],
+    problem: Problem, rows: Rows, score: Floats, *, decision: DecisionRule, classes: tuple[str, ...] = ()
 ) -> Drawn:
     """The curves that a problem has.
 
     Args:
         problem: Which curves.
-        label, score, weight, cluster: Per row.
-        clusters: How many clusters there are.
-        classes: Names, in the order of the scores.
+        rows: Labels, weights, clusters.
+        score: Of the model, per row (multiclass: rows × classes).
+        decision: What is decided by a score, and what it costs.
+        classes: Names, in the order of the scores; none in regression.
     """
-    if not len(label):
+    if not len(rows):
         return Drawn(Curves(classes=classes))
+    label, weight = rows.label, rows.weight
     if problem == "regression":
         return Drawn(
             Curves(
-                predicted=_by_bin(score, label, weight, cluster, clusters),
+                predicted=_by_bin(rows, score, label),
                 residuals=_histogram(label - score, weight),
                 scores=_histogram(score, weight),
             )
         )
+    curves = _of_classes(problem, rows, score, decision, classes)
+    if problem == "multiclass_classification":
+        return Drawn(curves)
+    roc, thresholds, pr = _thresholds(label, score, weight)
+    costs, threshold_cost = threshold_costs(rows, score, decision)
+    found = {
+        "roc": roc,
+        "pr": pr,
+        "threshold": rounded(decision.threshold_of(problem) or 0.0),
+        "line": calibration_line(rows, score),
+        "costs": costs,
+        "threshold_cost": threshold_cost,
+    }
+    return Drawn(curves.model_copy(update=found), thresholds)
+
+
+def _of_classes(
+    problem: Problem, rows: Rows, score: Floats, decision: DecisionRule, classes: tuple[str, ...]
+) -> Curves:
+    """Calibration, scores and confusion. What is calibrated is the probability of the likeliest class."""
     if problem == "binary_classification":
-        chosen, certain, hit = (score > 0.5).astype(np.int64), score, label
+        certain, hit = score, rows.label
     else:
-        chosen = score.argmax(axis=1)
-        certain, hit = score.max(axis=1), (chosen == label).astype(float)
-    roc, thresholds, pr = _thresholds(label, score, weight) if problem == "binary_classification" else ((), (), ())
-    counts = np.bincount(label.astype(np.int64) * len(classes) + chosen, minlength=len(classes) ** 2)
-    return Drawn(
-        Curves(
-            roc=roc,
-            pr=pr,
-            calibration=_by_bin(certain, hit, weight, cluster, clusters, bounds=(0, 1)),
-            scores=_histogram(certain, weight, bounds=(0, 1)),
-            confusion=tuple(tuple(int(one) for one in row) for row in counts.reshape(len(classes), -1)),
-            classes=classes,
-        ),
-        thresholds,
+        certain, hit = score.max(axis=1), (score.argmax(axis=1) == rows.label).astype(float)
+    decided = np.asarray(decision.decisions(problem, score, classes), np.int64)
+    counts = np.bincount(rows.label.astype(np.int64) * len(classes) + decided, minlength=len(classes) ** 2)
+    return Curves(
+        calibration=_by_bin(rows, certain, hit, bounds=(0, 1)),
+        scores=_histogram(certain, rows.weight, bounds=(0, 1)),
+        confusion=tuple(tuple(int(one) for one in row) for row in counts.reshape(len(classes), -1)),
+        classes=classes,
     )
 
 
@@ -106,14 +119,10 @@ def _thin(x: Floats, y: Floats) -> Integers:
 
 
 def _by_bin(
-    score: Floats,
-    outcome: Floats,
-    weight: Floats,
-    cluster: Integers,
-    clusters: int,
-    bounds: tuple[float, float] = (-np.inf, np.inf),
+    rows: Rows, score: Floats, outcome: Floats, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> tuple[Point, ...]:
     """Mean outcome over mean score by bins of equal weight, with the interval of the mean outcome."""
+    weight = rows.weight
     bins = calibration_bins(score, weight, CALIBRATION_POINTS)
     points = []
     for number in np.unique(bins):
@@ -121,7 +130,7 @@ def _by_bin(
         share = np.where(inside, weight, 0)
         total = share.sum()
         mean = float(outcome @ share / total)
-        sums = cluster_sums([share * (outcome - mean) / total, share / total], cluster, clusters)
+        sums = cluster_sums([share * (outcome - mean) / total, share / total], rows.cluster, rows.clusters)
         width = float(half_widths(sums[:, :1], sums[:, 1:])[0])
         known = bool(np.isfinite(width))
         points.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from components._shared.errors import DataError, InputError
 from components._shared.evidence import Curves, Evaluation, SliceFigures
@@ -21,6 +21,7 @@ from components._shared.measuring.fair_rows import (
     unfair,
 )
 from components._shared.measuring.figures import figures_of, slices_of, with_reference
+from components._shared.measuring.value import value_of
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Verdict
 from components._shared.windows import Window
@@ -123,6 +124,7 @@ def evaluate(
         constant_beats_both=_constant_beats(overall),
         curves=drawn["candidate"].curves if "candidate" in drawn else Curves(),
         champion_curves=drawn["champion"].curves if "champion" in drawn else None,
+        value=value_of(rows, section.problem, candidate.base, decision=section.decision, classes=section.classes),
     )
     notes = Notes(
         broken=broken,
@@ -158,28 +160,27 @@ def _figures(
         later: The first moment that is fair to the reference, if that is later than the first row's.
     """
     gated = min((rule.min_rows for rule in section.metric.worst_slice), default=None)
+    task: dict[str, Any] = {"decision": section.decision, "classes": section.classes}
+
+    def whole(some: Rows) -> SliceFigures:
+        return figures_of(some, section.problem, base, **task)
+
+    def by_slice(some: Rows) -> list[SliceFigures]:
+        return slices_of(some, section.problem, base, gated_rows=gated, **task)
+
     if later is None:
-        return figures_of(rows, section.problem, base), slices_of(rows, section.problem, base, gated_rows=gated)
+        return whole(rows), by_slice(rows)
     first = rows.only("candidate", "champion")
     second = rows.only("candidate", "reference").take(fair(rows, later))
-    overall = with_reference(figures_of(first, section.problem, base), figures_of(second, section.problem, base))
-    beside = {
-        (found.column, found.value): found for found in slices_of(second, section.problem, base, gated_rows=gated)
-    }
-    slices = slices_of(first, section.problem, base, gated_rows=gated)
+    overall = with_reference(whole(first), whole(second))
+    beside = {(found.column, found.value): found for found in by_slice(second)}
+    slices = by_slice(first)
     return overall, [with_reference(found, beside.get((found.column, found.value))) for found in slices]
 
 
 def _drawn(name: str, rows: Rows, section: EvaluationSection) -> Drawn:
-    return draw(
-        section.problem,
-        label=rows.label,
-        score=rows.scores[name],
-        weight=rows.weight,
-        cluster=rows.cluster,
-        clusters=rows.clusters,
-        classes=() if section.problem == "regression" else class_names(section),
-    )
+    names = () if section.problem == "regression" else class_names(section)
+    return draw(section.problem, rows, rows.scores[name], decision=section.decision, classes=names)
 
 
 def _window(test: Window | None, start: datetime | None) -> Window | None:

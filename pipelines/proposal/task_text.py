@@ -205,7 +205,7 @@ def _trainer() -> list[str]:
 
 
 def _gates(proposal: Proposal) -> list[str]:
-    metrics = METRICS_OF[proposal.problem]
+    metrics = [metric for metric in METRICS_OF[proposal.problem] if metric != "cost"]
     lines = [
         *_comment(
             "What a candidate must hold to become champion. `conservative` asks for an improvement and for evidence."
@@ -225,7 +225,7 @@ def _gates(proposal: Proposal) -> list[str]:
         "  metric:",
         f"    min_rows: {proposal.judge_rows}  # fewer rows to judge on: no verdict",
         *_comment(f"Once you know what is good enough: limits: {{{metrics[0]}: {_example(proposal)}}}", "    "),
-        *_comment(f"Metrics: {', '.join(metrics)}", "    "),
+        *_comment(f"Metrics: {', '.join(metrics)}; and cost, once the task says `decision: {{costs: …}}`", "    "),
     ]
     if proposal.label_std:
         step, most = _round(0.02 * proposal.label_std), _round(0.05 * proposal.label_std)

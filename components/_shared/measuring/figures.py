@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import Estimate, Figures, SliceFigures
 from components._shared.gates import METRICS_OF, Metric
 from components._shared.measuring.fair_rows import Rows
@@ -32,6 +33,7 @@ _RANGE: dict[Metric, tuple[float, float]] = {
     "mae": (0, np.inf),
     "r2": (-np.inf, 1),
     "bias": (-np.inf, np.inf),
+    "cost": (-np.inf, np.inf),
 }
 
 
@@ -41,7 +43,14 @@ def rounded(value: float) -> float:
 
 
 def figures_of(
-    rows: Rows, problem: Problem, base: tuple[float, ...], *, column: str = "", value: str = ""
+    rows: Rows,
+    problem: Problem,
+    base: tuple[float, ...],
+    *,
+    column: str = "",
+    value: str = "",
+    decision: DecisionRule | None = None,
+    classes: tuple[str | int, ...] | None = None,
 ) -> SliceFigures:
     """All metrics of one set of rows.
 
@@ -50,9 +59,14 @@ def figures_of(
         problem: Which metrics.
         base: The constant competitor: statistics of the candidate's training labels.
         column, value: Names of the slice.
+        decision: What is decided by a score, and what it costs; without costs there is no metric `cost`.
+        classes: Multiclass: their names, which the costs are given by.
     """
-    measured = {name: measure(problem, rows.label, score, rows.weight) for name, score in rows.scores.items()}
-    constants = constant(problem, rows.label, base, rows.weight)
+    measured = {
+        name: measure(problem, rows.label, score, rows.weight, decision=decision, classes=classes)
+        for name, score in rows.scores.items()
+    }
+    constants = constant(problem, rows.label, base, rows.weight, decision=decision, classes=classes)
     columns: list[tuple[Metric, str]] = []
     influences: list[Floats] = []
     for metric in METRICS_OF[problem]:
@@ -83,7 +97,15 @@ def figures_of(
     )
 
 
-def slices_of(rows: Rows, problem: Problem, base: tuple[float, ...], *, gated_rows: int | None) -> list[SliceFigures]:
+def slices_of(
+    rows: Rows,
+    problem: Problem,
+    base: tuple[float, ...],
+    *,
+    gated_rows: int | None,
+    decision: DecisionRule | None = None,
+    classes: tuple[str | int, ...] | None = None,
+) -> list[SliceFigures]:
     """The figures of every slice, the largest first within its column.
 
     Args:
@@ -91,7 +113,12 @@ def slices_of(rows: Rows, problem: Problem, base: tuple[float, ...], *, gated_ro
         problem: Which metrics.
         base: The constant competitor.
         gated_rows: Slices of so many rows are held to a gate, so they are never joined to others.
+        decision, classes: As for `figures_of`.
     """
+
+    def figures(part: Rows, column: str, value: str) -> SliceFigures:
+        return figures_of(part, problem, base, column=column, value=value, decision=decision, classes=classes)
+
     result = []
     for name, column in rows.slices.items():
         counts = np.bincount(column.code, minlength=len(column.values))
@@ -106,12 +133,12 @@ def slices_of(rows: Rows, problem: Problem, base: tuple[float, ...], *, gated_ro
         ends = np.cumsum(counts)
         for code in kept:
             part = rows.take(order[ends[code] - counts[code] : ends[code]])
-            result.append(figures_of(part, problem, base, column=name, value=column.values[code]))
+            result.append(figures(part, name, column.values[code]))
         small = counts > 0
         small[kept] = False
         if small.any():
             label = f"({small.sum()} {JOINED}"
-            result.append(figures_of(rows.take(small[column.code]), problem, base, column=name, value=label))
+            result.append(figures(rows.take(small[column.code]), name, label))
     return result
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from components._shared.decision_rule import DecisionRule
 from components._shared.gates import Metric
 from components._shared.task import Problem
 
@@ -43,7 +44,15 @@ class Measured:
     bins: Integers | None = None
 
 
-def measure(problem: Problem, label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measured]:
+def measure(
+    problem: Problem,
+    label: Floats,
+    score: Floats,
+    weight: Floats,
+    *,
+    decision: DecisionRule | None = None,
+    classes: tuple[str | int, ...] | None = None,
+) -> dict[Metric, Measured]:
     """All metrics of a problem that have a value on these rows.
 
     Args:
@@ -51,13 +60,43 @@ def measure(problem: Problem, label: Floats, score: Floats, weight: Floats) -> d
         label: Per row.
         score: Per row; multiclass: rows × classes.
         weight: Per row, positive.
+        decision: What is decided by a score, and what it costs.
+        classes: Multiclass: their names, which the costs are given by.
 
     Returns:
         Metric → value and influences. Left out: ranking metrics where there is one class, R² where the label does not
-        vary, everything where there are no rows.
+        vary, the cost where none is declared, everything where there are no rows.
     """
     if not len(label):
         return {}
+    found = _of_scores(problem, label, score, weight)
+    costs = None if decision is None else decision.cost_of_rows(problem, label, score, classes)
+    return found if costs is None else {**found, "cost": mean_of(costs, weight)}
+
+
+def constant(
+    problem: Problem,
+    label: Floats,
+    base: Sequence[float],
+    weight: Floats,
+    *,
+    decision: DecisionRule | None = None,
+    classes: tuple[str | int, ...] | None = None,
+) -> dict[Metric, float]:
+    """What a model reaches that gives every row the same score: the training labels' rate, class rates or mean.
+
+    Its cost is that of the one decision which costs least by these rates.
+    """
+    if not base or not len(label):
+        return {}
+    score = np.full(len(label), base[0]) if len(base) == 1 else np.tile(np.asarray(base, float), (len(label), 1))
+    found = {metric: one.value for metric, one in measure(problem, label, score, weight).items()}
+    costs = None if decision is None else decision.cost_of_constant(problem, label, base, classes)
+    return found if costs is None else {**found, "cost": mean_of(costs, weight).value}
+
+
+def _of_scores(problem: Problem, label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measured]:
+    """The metrics that need no costs."""
     match problem:
         case "binary_classification":
             return _binary(label, score, weight)
@@ -65,14 +104,6 @@ def measure(problem: Problem, label: Floats, score: Floats, weight: Floats) -> d
             return _multiclass(label.astype(np.int64), score, weight)
         case "regression":
             return _regression(label, score, weight)
-
-
-def constant(problem: Problem, label: Floats, base: Sequence[float], weight: Floats) -> dict[Metric, float]:
-    """What a model reaches that gives every row the same score: the training labels' rate, class rates or mean."""
-    if not base:
-        return {}
-    score = np.full(len(label), base[0]) if len(base) == 1 else np.tile(np.asarray(base, float), (len(label), 1))
-    return {metric: found.value for metric, found in measure(problem, label, score, weight).items()}
 
 
 def calibration_bins(score: Floats, weight: Floats, bins: int = CALIBRATION_BINS) -> Integers:
@@ -92,7 +123,8 @@ def _tie_groups(ordered: Floats) -> Integers:
     return np.concatenate(([0], np.cumsum(ordered[1:] != ordered[:-1])))
 
 
-def _mean(values: Floats, weight: Floats) -> Measured:
+def mean_of(values: Floats, weight: Floats) -> Measured:
+    """The weighted mean of a figure that every row has."""
     total = weight.sum()
     mean = float(values @ weight / total)
     return Measured(mean, weight * (values - mean) / total)
@@ -102,10 +134,10 @@ def _binary(label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measur
     clipped = np.clip(score, CLIP, 1 - CLIP)
     return {
         **_ranking(label, score, weight),
-        "log_loss": _mean(-np.log(np.where(label == 1, clipped, 1 - clipped)), weight),
-        "brier": _mean((score - label) ** 2, weight),
+        "log_loss": mean_of(-np.log(np.where(label == 1, clipped, 1 - clipped)), weight),
+        "brier": mean_of((score - label) ** 2, weight),
         "calibration_error": _calibration_error(label, score, weight),
-        "accuracy": _mean(((score > 0.5) == (label == 1)).astype(float), weight),
+        "accuracy": mean_of(((score > 0.5) == (label == 1)).astype(float), weight),
     }
 
 
@@ -155,10 +187,10 @@ def _multiclass(label: Integers, score: Floats, weight: Floats) -> dict[Metric, 
     # sum over classes of (score - indicator)² = sum of score² - 2 score of the label + 1
     brier = np.einsum("ij,ij->i", score, score) - 2 * of_label + 1
     return {
-        "accuracy": _mean(hit, weight),
+        "accuracy": mean_of(hit, weight),
         "macro_f1": _macro_f1(label, chosen, score.shape[1], weight),
-        "log_loss": _mean(-np.log(np.clip(of_label, CLIP, 1 - CLIP)), weight),
-        "brier": _mean(brier, weight),
+        "log_loss": mean_of(-np.log(np.clip(of_label, CLIP, 1 - CLIP)), weight),
+        "brier": mean_of(brier, weight),
         "calibration_error": _calibration_error(hit, score[rows, chosen], weight),
     }
 
@@ -178,16 +210,16 @@ def _macro_f1(label: Integers, chosen: Integers, classes: int, weight: Floats) -
 
 def _regression(label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measured]:
     error = score - label
-    squares = _mean(error**2, weight)
+    squares = mean_of(error**2, weight)
     rmse = squares.value**0.5
     result: dict[Metric, Measured] = {
         "rmse": Measured(rmse, squares.influence / (2 * rmse) if rmse > 0 else squares.influence),
-        "mae": _mean(np.abs(error), weight),
+        "mae": mean_of(np.abs(error), weight),
     }
     deviation = (label - label @ weight / weight.sum()) ** 2
     spread = float(deviation @ weight)
     if spread > 0:
         unexplained = float(error**2 @ weight) / spread
         result["r2"] = Measured(1 - unexplained, weight * (unexplained * deviation - error**2) / spread)
-    result["bias"] = _mean(error, weight)
+    result["bias"] = mean_of(error, weight)
     return result

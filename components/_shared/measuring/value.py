@@ -1,0 +1,90 @@
+"""What a candidate's decisions are worth in the task's own unit: the costs that they save."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components._shared.decision_rule import DecisionRule
+from components._shared.evidence import Estimate, Saving, Value
+from components._shared.measuring.fair_rows import Rows
+from components._shared.measuring.figures import rounded
+from components._shared.measuring.intervals import cluster_sums, half_widths
+from components._shared.measuring.metrics import Floats, mean_of
+from components._shared.task import Problem
+
+
+def value_of(
+    rows: Rows,
+    problem: Problem,
+    base: tuple[float, ...],
+    *,
+    decision: DecisionRule,
+    classes: tuple[str | int, ...] | None = None,
+) -> Value | None:
+    """What the candidate saves against the champion, and against one decision for all rows.
+
+    The interval of a sum is that of the mean, times the rows there were: it says how sure the saving on such rows is,
+    not how many rows another month has.
+
+    Args:
+        rows: With the scores of `candidate`, and maybe of `champion`.
+        problem: Of the task.
+        base: Statistics of the candidate's training labels.
+        decision: What a decision costs.
+        classes: Multiclass: their names.
+
+    Returns:
+        None without costs, without rows, or without the candidate's scores.
+    """
+    if "candidate" not in rows.scores or not len(rows):
+        return None
+    cost = decision.cost_of_rows(problem, rows.label, rows.scores["candidate"], classes)
+    if cost is None:
+        return None
+    others = {"champion": None, "constant": decision.cost_of_constant(problem, rows.label, base, classes)}
+    if "champion" in rows.scores:
+        others["champion"] = decision.cost_of_rows(problem, rows.label, rows.scores["champion"], classes)
+    saved = {name: _saving(rows, other, cost) for name, other in others.items() if other is not None}
+    constant = decision.constant_decision(problem, base, classes)
+    return Value(
+        unit=decision.unit,
+        cost=estimate_of(rows, cost),
+        champion=saved.get("champion"),
+        constant=saved.get("constant"),
+        constant_decision="" if constant is None else _written(problem, constant, classes),
+    )
+
+
+def estimate_of(rows: Rows, values: Floats, *, times: float = 1.0) -> Estimate:
+    """The weighted mean of a figure that every row has, with its interval over clusters.
+
+    Args:
+        rows: Weights and clusters.
+        values: Per row.
+        times: What both are multiplied by.
+    """
+    mean = mean_of(values, rows.weight)
+    share = rows.weight / rows.weight.sum()
+    sums = cluster_sums([mean.influence, share], rows.cluster, rows.clusters)
+    width = float(half_widths(sums[:, :1], sums[:, 1:])[0])
+    pair = None
+    if np.isfinite(width):
+        pair = (rounded((mean.value - width) * times), rounded((mean.value + width) * times))
+    return Estimate(value=rounded(mean.value * times), interval=pair)
+
+
+def _saving(rows: Rows, other: Floats, cost: Floats) -> Saving:
+    saved = other - cost
+    weight = float(rows.weight.sum())
+    return Saving(
+        cost=rounded(mean_of(other, rows.weight).value),
+        per_row=estimate_of(rows, saved),
+        per_cluster=estimate_of(rows, saved, times=weight / rows.clusters),
+        total=estimate_of(rows, saved, times=weight),
+    )
+
+
+def _written(problem: Problem, decided: float, classes: tuple[str | int, ...] | None) -> str:
+    if problem == "multiclass_classification":
+        return str((classes or ())[int(decided)])
+    return f"{decided:.6g}"
