@@ -23,7 +23,8 @@ class FeatureImportance(Contract):
 
     Attributes:
         importance: How much the loss grows when the feature's values are shuffled among the rows.
-        share: Of the sum of all features' growth, at least 0.
+        share: Of the sum of all importances above zero, 0 to 1.
+        share_interval: Its 95 % interval.
         champion: The champion's importance of it on the same rows, if it was asked.
         native: The model's own figures, such as `gain` and `splits` of trees.
     """
@@ -32,6 +33,7 @@ class FeatureImportance(Contract):
     kind: FeatureKind
     importance: Estimate
     share: float
+    share_interval: tuple[float, float] | None = None
     champion: Estimate | None = None
     slices: tuple[SliceImportance, ...] = ()
     native: dict[str, float] = {}
@@ -41,10 +43,12 @@ class DependencePoint(Contract):
     """A value of a feature, and the mean score if all rows had it.
 
     Attributes:
-        x: Numbers and datetimes (microseconds UTC).
+        x: Numbers; of datetimes the hour (0 to 23) or the month (1 to 12); none: a category, or `(missing)`, which
+            stands last.
         label: As a reader would write it.
         low, high: 95 % interval over clusters of the mean score.
-        share: Of the rows with this value (categories), or between it and the next.
+        share: Of the rows with this value (categories), or from it up to the next.
+        champion: The champion's mean score, if it has the feature.
     """
 
     x: float | None = None
@@ -57,10 +61,17 @@ class DependencePoint(Contract):
 
 
 class Dependence(Contract):
-    """Partial dependence of one output on one feature (Friedman, Greedy function approximation, 2001)."""
+    """Partial dependence of one output on one feature (Friedman, Greedy function approximation, 2001).
+
+    Attributes:
+        part: Of a datetime: `hour of day` or `month`, in the task's time zone; else empty.
+        output: Multiclass: the class; else empty.
+        points: Numbers in order, categories the most frequent first.
+    """
 
     feature: str
     kind: FeatureKind
+    part: str = ""
     output: str = ""
     points: tuple[DependencePoint, ...]
 
@@ -74,7 +85,7 @@ class Explanation(Contract):
         rows, clusters: Rows that were asked, and their clusters.
         repeats: How often each feature was shuffled.
         importances: The most important feature first.
-        dependences: Of the most important features.
+        dependences: Of the most important features, in their order.
     """
 
     format: Literal["saiki/explanation/v1"] = "saiki/explanation/v1"
