@@ -32,11 +32,13 @@ class LabelledBatch:
         features: Feature column → values, missing ones as `components/_shared/model_inputs.py` says.
         labels: 0/1, class index, or value.
         weights: Row weights.
+        clusters: Which rows are not independent of each other, if that was asked for.
     """
 
     features: dict[str, NDArray[np.float32] | NDArray[np.int64] | Strings]
     labels: NDArray[np.float64]
     weights: NDArray[np.float64]
+    clusters: Strings | None = None
 
     @property
     def rows(self) -> int:
@@ -52,17 +54,21 @@ class LabelledRows:
     features: dict[str, FeatureKind]
     inputs: dict[str, ModelInput]
 
-    def batches(self, batch_rows: int = 32_768, manifest: Manifest | None = None) -> Iterator[LabelledBatch]:
+    def batches(
+        self, batch_rows: int = 32_768, manifest: Manifest | None = None, *, clusters: bool = False
+    ) -> Iterator[LabelledBatch]:
         """The rows in order, in batches of at most so many; rows without a label are left out.
 
         Args:
             batch_rows: Rows in a batch, at most.
             manifest: Some of the rows, or another order of them.
+            clusters: Whether to read the rows' clusters too.
         """
-        from components._shared.model_inputs import input_columns
+        from components._shared.model_inputs import input_columns, input_values
         from components._shared.tables import iter_batches
 
-        names = list(dict.fromkeys([*self.features, "_label", "_weight"]))
+        own = ["_label", "_weight", *(["_cluster"] if clusters else [])]
+        names = list(dict.fromkeys([*self.features, *own]))
         for batch in iter_batches(manifest or self.manifest, names, batch_rows):
             position = batch.schema.get_field_index("_label")
             if batch.column(position).null_count:
@@ -72,6 +78,7 @@ class LabelledRows:
                     features=input_columns(batch, self.features.items()),
                     labels=batch.column(position).to_numpy(zero_copy_only=False),
                     weights=batch.column(position + 1).fill_null(1.0).to_numpy(zero_copy_only=False),
+                    clusters=input_values(batch.column(position + 2), "categorical") if clusters else None,  # type: ignore[arg-type]
                 )
 
     def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from components.train.encoding_info import encoding_info
 from components.train.job import TrainedModel, TrainingJob
 from components.train.network import FitParameters, export, fit
 
@@ -27,4 +28,10 @@ def train(job: TrainingJob) -> TrainedModel:
             coefficients |= {f"{term} → {name}": float(w) for name, w in zip(job.classes, row, strict=True)}
         else:
             coefficients[term] = float(row[0])
-    return TrainedModel(metrics=fitted.metrics, curve=fitted.curve, coefficients=coefficients, notices=fitted.notices)
+    return TrainedModel(
+        metrics=fitted.metrics,
+        curve=fitted.curve,
+        coefficients=coefficients,
+        encoding=encoding_info(fitted.encoding),
+        notices=fitted.notices,
+    )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from components.train.encoding_info import encoding_info
 from components.train.job import TrainedModel, TrainingJob
 from components.train.network import FitParameters, export, fit
 
@@ -27,4 +28,9 @@ def train(job: TrainingJob) -> TrainedModel:
     parameters = job.read_parameters(MlpParameters)
     fitted = fit(job, parameters, hidden=parameters.hidden, dropout=parameters.dropout)
     export(job, fitted)
-    return TrainedModel(metrics=fitted.metrics, curve=fitted.curve, notices=fitted.notices)
+    return TrainedModel(
+        metrics=fitted.metrics,
+        curve=fitted.curve,
+        encoding=encoding_info(fitted.encoding),
+        notices=fitted.notices,
+    )
