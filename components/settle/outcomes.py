@@ -1,0 +1,239 @@
+"""What became of a promise: the rules, and the sentences.
+
+With `gain` the improvement over the champion on all later rows, `[low, high]` its 95 % interval, `t` what the gates
+tolerated the candidate to be worse, and `over` the improvement over a constant. The first line that holds decides.
+
+::
+
+    promoted    high < -t                                          broken        clearly worse than what it replaced
+                high of over < 0, and better was promised          broken        clearly worse than a constant
+                promised - gain > √(half width² + half width²)     short         clearly less than was promised
+                low ≥ -t                                           kept
+                otherwise                                          cannot_tell
+    rejected    low > 0, and not high of over < 0                  missed        clearly better than what was kept
+                high ≤ t                                           kept          no better, but for what is tolerated
+                otherwise                                          cannot_tell
+
+The rows that judged and those that settle are different ones, so the variances of the two gains add up. Too few rows or
+days (`gates.metric.min_rows`, `min_days`), or no interval: *cannot tell*, whatever the figures say.
+
+The first model of a task replaced nothing: `over` stands for `gain`, and nothing is tolerated. One that was rejected
+then is never missed, for no model was kept in its place.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+
+from components._shared.evidence import Estimate
+from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, is_better
+from components._shared.ledger import Block, Decision, Outcome, gain_of, gain_over_constant
+from components._shared.task import EvaluationSection
+from components._shared.windows import zone
+from components._shared.wording import cluster_word, number, with_interval
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a promise; see `Settlement`."""
+
+    outcome: Outcome
+    reason: str
+    gain: Estimate | None = None
+    proposal: str = ""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What came true.
+
+    Attributes:
+        gain: Improvement over the champion; without one, over the constant.
+        interval: Its own.
+        over: Improvement over the constant.
+        tolerated: How much worse is no matter.
+    """
+
+    gain: Estimate
+    interval: Pair
+    over: Estimate | None
+    tolerated: float
+
+    @property
+    def below_constant(self) -> bool:
+        """Whether it is clearly worse than a constant."""
+        return self.over is not None and self.over.interval is not None and self.over.interval[1] < 0
+
+
+def outcome_of(decision: Decision, whole: Block, section: EvaluationSection) -> Settled:
+    """Holds a promise against what came true.
+
+    Args:
+        decision: With its promise.
+        whole: The figures of all later rows that could be looked at.
+        section: Says how few rows and days say nothing.
+    """
+    figures = whole.metrics.get(decision.promise.metric)
+    over = None if figures is None else gain_over_constant(decision.promise.metric, figures)
+    gain = over if decision.champion is None or figures is None else gain_of(decision.promise.metric, figures)
+    if gain is None or gain.interval is None or (why := _too_few(whole, section)):
+        why = _too_few(whole, section) or f"{_metric(decision)} has no value, or no interval, on the later rows."
+        return Settled("cannot_tell", why, gain)
+    tolerated = 0.0 if decision.champion is None else decision.promise.tolerated
+    found = _Measured(gain=gain, interval=gain.interval, over=over, tolerated=tolerated)
+    outcome = _of_promoted(decision, found) if decision.result == "promoted" else _of_rejected(decision, found)
+    told = _told(decision, found, whole, section)
+    reason = f"{told} {_conclusion(decision, found, outcome)}"
+    return Settled(outcome, reason, gain, _proposal(decision, found, outcome, told, section))
+
+
+def name_of(decision: Decision, section: EvaluationSection) -> str:
+    """A decision by name, such as `version 2, promoted as of 2013-10-01`."""
+    who = f"version {decision.candidate.version}, " if decision.result == "promoted" else ""
+    return f"{who}{decision.result} as of {_day(decision.as_of, section)}"
+
+
+def promised_gain(decision: Decision) -> Estimate | None:
+    """The improvement that was promised: over the champion, or, of the first model, over a constant."""
+    promise = decision.promise
+    if decision.champion is not None or promise.constant is None:
+        return promise.gain
+    sign = 1.0 if promise.metric in HIGHER_IS_BETTER else -1.0
+    if promise.metric == "bias":
+        return Estimate(value=abs(promise.constant) - abs(promise.candidate.value))
+    pair = promise.candidate.interval
+    bounds = None if pair is None else sorted(sign * (bound - promise.constant) for bound in pair)
+    value = sign * (promise.candidate.value - promise.constant)
+    return Estimate(value=value, interval=None if bounds is None else (bounds[0], bounds[1]))
+
+
+def _of_promoted(decision: Decision, found: _Measured) -> Outcome:
+    low, high = found.interval
+    if decision.champion is not None and high < -found.tolerated:
+        return "broken"
+    if found.below_constant and _was_above_constant(decision):
+        return "broken"
+    promised = promised_gain(decision)
+    if promised is not None and promised.interval is not None:
+        noise = math.hypot(_half_width(promised.interval), _half_width(found.interval))
+        if promised.value - found.gain.value > noise:
+            return "short"
+    return "kept" if low >= -found.tolerated else "cannot_tell"
+
+
+def _of_rejected(decision: Decision, found: _Measured) -> Outcome:
+    low, high = found.interval
+    if low > 0 and not found.below_constant:
+        return "cannot_tell" if decision.champion is None else "missed"
+    return "kept" if high <= found.tolerated else "cannot_tell"
+
+
+def _was_above_constant(decision: Decision) -> bool:
+    promise = decision.promise
+    return promise.constant is not None and is_better(promise.metric, promise.candidate.value, promise.constant)
+
+
+def _too_few(whole: Block, section: EvaluationSection) -> str:
+    """Why there is too little to look at; empty: there is not."""
+    gates = section.metric
+    if whole.rows < gates.min_rows:
+        return f"Only {whole.rows:,} labelled rows have come since; at least {gates.min_rows:,} are needed."
+    if whole.clusters < gates.min_days:
+        return f"The rows since lie in {cluster_word(section, whole.clusters)}; {gates.min_days:,} are needed."
+    return ""
+
+
+def _told(decision: Decision, found: _Measured, whole: Block, section: EvaluationSection) -> str:
+    """What was promised, and what came true."""
+    rows = f"{whole.rows:,} later rows ({cluster_word(section, whole.clusters)})"
+    came = f"On {rows}, {_metric(decision)} is {_than(decision)} {_by(found.gain)}"
+    promised = promised_gain(decision)
+    if promised is None:
+        return f"{came}."
+    when = "promised was" if decision.result == "promoted" else "on the rows that judged it, it was"
+    sense = _sense(found.gain) == _sense(promised)
+    return f"{came}; {when} {_amount(promised) if sense else _by(promised)}."
+
+
+def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
+    other, tolerated = _other(decision), number(found.tolerated)
+    match outcome, decision.result:
+        case "kept", "promoted":
+            return "The promise was kept."
+        case "kept", _:
+            return f"It was right to keep {other}." if decision.champion is not None else "It was right to reject it."
+        case "short", _:
+            return f"That is clearly less than was promised, but not clearly worse than {other}."
+        case "broken", _ if decision.champion is not None and found.interval[1] < -found.tolerated:
+            beyond = f", and by more than the {tolerated} that is tolerated" if found.tolerated else ""
+            return f"That is clearly worse than {other}, which it replaced{beyond}: the promise is broken."
+        case "broken", _:
+            assert found.over is not None
+            return f"It is worse than a constant {_by(found.over)}: the promise is broken."
+        case "missed", _:
+            return f"It would clearly have been better than {other}, which was kept."
+        case _, "promoted":
+            worse = f"worse than {other}" + (f" by more than the tolerated {tolerated}" if found.tolerated else "")
+            return f"The interval is too wide to say that it is not {worse}."
+        case _ if decision.champion is None:
+            return "No model was kept in its place, so there is nothing to compare it with."
+        case _:
+            return f"The interval is too wide to say whether it would have been better than {other}."
+
+
+def _proposal(decision: Decision, found: _Measured, outcome: Outcome, told: str, section: EvaluationSection) -> str:
+    """A command that would put it right; whether that version is still the champion, a settlement does not know."""
+    champion = decision.champion
+    if champion is None:
+        return ""
+    task = f" --task-name {shlex.quote(section.task)}" if section.task else ""
+    why = f"{name_of(decision, section)}: {told}"
+    if outcome == "broken" and found.gain.value < 0:
+        return f"saiki rollback{task} --to {champion.version} --why {shlex.quote(why)}"
+    if outcome == "missed":
+        day = _day(decision.as_of, section)
+        return f"saiki run training --set as_of={day} --set {shlex.quote(f'override={why}')}"
+    return ""
+
+
+def _metric(decision: Decision) -> str:
+    return METRIC_NAMES[decision.promise.metric]
+
+
+def _other(decision: Decision) -> str:
+    return "a constant" if decision.champion is None else f"version {decision.champion.version}"
+
+
+def _sense(gain: Estimate) -> str:
+    return "worse" if gain.value < 0 else "better"
+
+
+def _than(decision: Decision) -> str:
+    return f"against {_other(decision)}"
+
+
+def _by(gain: Estimate) -> str:
+    return f"{_sense(gain)} by {_amount(gain)}"
+
+
+def _amount(gain: Estimate) -> str:
+    """How much, without its sign."""
+    if gain.value >= 0:
+        return with_interval(gain.value, gain.interval)
+    turned = None if gain.interval is None else (-gain.interval[1], -gain.interval[0])
+    return with_interval(-gain.value, turned)
+
+
+def _half_width(interval: Pair) -> float:
+    return (interval[1] - interval[0]) / 2
+
+
+def _day(moment: datetime, section: EvaluationSection) -> str:
+    """A moment on the task's calendar: the day, and the time where it is not midnight."""
+    local = moment.astimezone(zone(section.timezone))
+    return f"{local:%Y-%m-%d}" if f"{local:%H%M%S}" == "000000" else f"{local:%Y-%m-%dT%H:%M}"
