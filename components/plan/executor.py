@@ -16,6 +16,7 @@ from components._shared.errors import DataError, InputError, NotFoundError, Task
 from components._shared.gates import DataGates, resolve_gates
 from components._shared.image import code_digest
 from components._shared.known_registries import remember_registry
+from components._shared.ledger import Decisions
 from components._shared.records import Baseline, Champion, ModelRef, Pointer
 from components._shared.registry import Registry
 from components._shared.task import (
@@ -194,7 +195,8 @@ def plan(
         behaviour=behaviour_section(sections.evaluation).to_json(),
         explanation=explanation_section(sections.evaluation).to_json(),
         looks=baseline.looks,
-        decisions=decisions_to_settle(models, sections.evaluation, windows).to_json(),
+        # A settlement is written once: a quick cycle on a sample of the rows leaves it to a run that looks at all.
+        decisions=(decisions_to_settle(models, sections.evaluation, windows) if sample == 1 else Decisions()).to_json(),
         champion=_json(baseline.champion),
         reference=_json(baseline.reference),
         previous=baseline.previous,

@@ -23,6 +23,8 @@ def push(
     report: dsl.Input[dsl.HTML],
     statistics: dsl.Input[dsl.Artifact],
     samples: dsl.Input[dsl.Artifact],
+    sketches: dsl.Input[dsl.Artifact] = None,
+    settlements: dsl.Input[dsl.Artifact] = None,
     override: str = "",
     deploy: str = "none",
     serving: str = "",
@@ -44,6 +46,8 @@ def push(
         report: The run's front page.
         statistics: Statistics of train, for the drift of later runs.
         samples: Rows and the scores that the candidate must give to them when it is served.
+        sketches: Distribution of the candidate's scores, to compare later traffic with.
+        settlements: What became of the promises of earlier decisions (JSON).
         override: A recorded reason to promote in spite of the verdict; empty: refuse what did not pass.
         deploy: tf-serving, to serve the version and check its answers before it becomes champion; or none.
         serving: The server, [namespace/]name of its Deployment and Service; empty: serving-TASK, in this namespace.
@@ -78,6 +82,8 @@ def push(
         report=Path(report.path),
         statistics=Path(statistics.path),
         samples=Path(samples.path),
+        sketches=None if sketches is None else Path(sketches.path),
+        settlements=None if settlements is None else Path(settlements.path),
         override=override,
         server=server_of(deploy, serving, seen.task),
     )

@@ -2,13 +2,18 @@
 
 ::
 
+    settlements of earlier decisions ────────────▶ those that are not there yet, each for ever; then, of this one:
     judged before ───────────────────────────────▶ what was recorded then; nothing is written
-    verdict is not `passed`, no override ────────▶ rejected
+    verdict is not `passed`, no override ────────▶ rejected: its model stays with the attempt, to be settled later
     a rollback holds the champion ───────────────▶ held            (to be judged again after the release)
     the pointer moved since `plan` ──────────────▶ superseded      (to be judged again, against the new champion)
     the model is the champion's, byte for byte ──▶ already_champion
     otherwise ── version ── served? ── pointer ──▶ promoted
                                └─────────────────▶ not_served       (to be judged again, when the server is better)
+
+Settlements come first, and whatever becomes of this candidate: they are about others. A run that was killed between
+them and its own record writes the missing ones when it runs again, and so does one that was judged before. The record
+comes last, after all files of the attempt: whoever finds a promise finds the model that made it.
 
 With a server, whatever the result, it serves the champion at the end.
 """
@@ -25,13 +30,15 @@ from typing import Literal
 
 from components._shared.errors import PreconditionError
 from components._shared.facts import Facts
-from components._shared.model_files import SAMPLES_JSON, verify_model
+from components._shared.ledger import Settlements
+from components._shared.model_files import SAMPLES_JSON, SKETCHES_JSON, verify_model
 from components._shared.model_info import ModelInfo
-from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer
+from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer, Promise
 from components._shared.registry import Registry
 from components._shared.verdict import Check, Verdict, merge
 from components._shared.windows import Windows
 from components.push.deployment import deploy, follow_champion, samples_of, wait_for_others
+from components.push.promises import loser_files, promise_of
 from components.push.server import Busy, Overtaken, Server
 
 Result = Literal["promoted", "rejected", "superseded", "held", "already_champion", "not_served"]
@@ -58,7 +65,12 @@ class Pushed:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What `push` was given, checked."""
+    """What `push` was given, checked.
+
+    Attributes:
+        files: Stand with the attempt.
+        beside: Stand beside the version, if it becomes one.
+    """
 
     experiment: str
     judgement: str
@@ -69,8 +81,9 @@ class _Candidate:
     info: ModelInfo
     verdict: Verdict
     made_from: dict[str, str]
+    promise: Promise | None
     files: Mapping[str, Path]
-    samples: Path
+    beside: Mapping[str, Path]
     override: str
 
     @property
@@ -93,6 +106,8 @@ def push(
     report: Path,
     statistics: Path,
     samples: Path,
+    sketches: Path | None = None,
+    settlements: Path | None = None,
     override: str = "",
     server: Server | None = None,
 ) -> Pushed:
@@ -111,6 +126,8 @@ def push(
         report: The report as HTML.
         statistics: Statistics of *train*, for the drift of later runs.
         samples: File with `Samples`: what is asked of a server before it may serve this version.
+        sketches: File with `ScoreSketches`, for the comparison with later traffic.
+        settlements: File with `Settlements` of earlier decisions; None: there are none.
         override: A reason to promote in spite of the verdict; it is recorded.
         server: What serves the champion; None: it is promoted without being served.
 
@@ -120,6 +137,9 @@ def push(
         ServingError: The server cannot be reached or changed, or does not serve the champion.
     """
     info = verify_model(model)
+    settled = Settlements()
+    if settlements is not None:
+        settled = Settlements.from_json(settlements.read_bytes(), where=str(settlements))
     checked = Facts.from_json(facts.read_bytes(), where=str(facts))
     candidate = _Candidate(
         experiment=experiment,
@@ -131,8 +151,9 @@ def push(
         info=info,
         verdict=Verdict.from_json(verdict.read_bytes(), where=str(verdict)),
         made_from={**info.made_from, "examples": checked.dataset.digest},
+        promise=promise_of(checked),
         files={"report.html": report, "evidence.json": facts, "statistics.pb": statistics, "verdict.json": verdict},
-        samples=samples,
+        beside={SAMPLES_JSON: samples, **({} if sketches is None else {SKETCHES_JSON: sketches})},
         override=override.strip(),
     )
     models = Registry(registry, pointer.task)
@@ -140,6 +161,8 @@ def push(
         # A server that is not there is said before anything is recorded.
         server.told()
     models.open(create=True)
+    for settlement in settled.settlements:
+        models.record_settlement(settlement)
     pushed = _recorded_before(models, candidate) or _decide(models, candidate, server)
     if server is not None:
         follow_champion(server, models, holder=candidate.holder)
@@ -181,7 +204,7 @@ def _decide(models: Registry, candidate: _Candidate, server: Server | None) -> P
     version = models.add_version(
         candidate.model,
         _lineage(candidate),
-        {"verdict.json": candidate.files["verdict.json"], SAMPLES_JSON: candidate.samples},
+        {"verdict.json": candidate.files["verdict.json"], **candidate.beside},
     )
     return _serve_and_promote(models, candidate, server, version, generation)
 
@@ -266,15 +289,21 @@ def _record(
         made_from=candidate.made_from,
         created=datetime.now(UTC),
         overridden=reason.removeprefix(_OVERRIDDEN) if reason.startswith(_OVERRIDDEN) else "",
+        promise=candidate.promise,
     )
+    kept = loser_files(candidate.model) if result == "rejected" and _to_be_settled(candidate) else {}
     with tempfile.TemporaryDirectory(prefix="saiki-push-") as scratch:
         judged = Path(scratch) / "verdict.json"
         judged.write_text(verdict.to_json(), encoding="utf-8")
-        recorded = models.record_attempt(attempt, {**candidate.files, "verdict.json": judged}, move=move)
+        recorded = models.record_attempt(attempt, {**kept, **candidate.files, "verdict.json": judged}, move=move)
     champion, _ = models.champion()
     if recorded is not attempt:
         return _replay(recorded, champion)
     return Pushed(result=result, version=version or _number(champion), reason=reason)
+
+
+def _to_be_settled(candidate: _Candidate) -> bool:
+    return candidate.promise is not None and candidate.promise.due is not None
 
 
 def _with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:
