@@ -53,6 +53,7 @@ class Flip(Contract):
     """Rows that are decided otherwise: from what the champion decides to what the candidate decides.
 
     Attributes:
+        before, after: `negative` and `positive`; of several classes their names; regression `below …`, `at least …`.
         share: Of all rows.
         right: Of the labelled ones among them, the share in which the candidate is right.
         label_mean: Their mean label (binary: the share of positives).
@@ -73,8 +74,11 @@ class SliceComparison(Contract):
     """Where they differ.
 
     Attributes:
+        mean: Of the score's difference; multiclass: of the probability of the class that the champion gives most to.
+        absolute: Of the size of the difference; multiclass: the probability that went to other classes (half the sum
+            of the absolute differences of all classes).
         share_of_difference: Of the sum of all absolute differences.
-        surprising: Whether it moves otherwise than the rest does, many slices considered (false discovery rate).
+        surprising: Whether it moves otherwise than the rest does, many slices considered (false discovery rate of 5 %).
     """
 
     column: str
@@ -108,7 +112,12 @@ class Comparison(Contract):
         story: What a reader should see first, in one to three sentences: whether there is much to see, and where the
             difference comes from.
         little: Whether there is little to see.
+        sampled: Rows that quantiles, distances and ranks were taken from: all, or those with the smallest keys.
+        labelled: Rows whose label was used: known, and fair to both models.
+        fair_from: Rows before it are fair to one of the two models only; their labels were not used.
+        unfair: Why no label was used at all; empty: labels were used.
         threshold: What decides; none: nothing is decided by a threshold.
+        flipped: Share of the rows that are decided otherwise; none: nothing is decided.
         slices: Where they differ most, the largest share first.
     """
 
@@ -119,7 +128,12 @@ class Comparison(Contract):
     window: Window | None = None
     story: str = ""
     little: bool = False
+    sampled: int = 0
+    labelled: int = 0
+    fair_from: AwareDatetime | None = None
+    unfair: str = ""
     threshold: float | None = None
+    flipped: Estimate | None = None
     outputs: tuple[OutputComparison, ...] = ()
     flips: tuple[Flip, ...] = ()
     slices: tuple[SliceComparison, ...] = ()

@@ -22,6 +22,7 @@ ENVIRONMENT_OF: dict[str, str] = {
     "predict": "tensorflow",
     "evaluate": "analysis",
     "smoke_test": "tensorflow",
+    "compare": "light",
     "settle": "tensorflow",
     "behave": "tensorflow",
     "explain": "tensorflow",

@@ -1,0 +1,122 @@
+"""How the distributions and the ranks of two models' scores differ, from the rows of the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from components._shared.comparison import QuantilePoint
+from components._shared.evidence import Estimate
+from components._shared.measuring.figures import rounded
+from components._shared.measuring.intervals import MOST_GROUPS, half_widths
+from components._shared.measuring.metrics import Floats, Integers
+from components._shared.score_sketches import CELLS, cell_shares, index_of
+
+LEVELS = (0.005, 0.01, 0.025, *(round(step * 0.025, 3) for step in range(2, 39)), 0.975, 0.99, 0.995)
+"""Of the Q–Q plot."""
+
+DIFFERENCE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+def quantiles(ordered: Floats, levels: Floats) -> Floats:
+    """The smallest values that at least these shares of the rows do not exceed; the values are in order."""
+    places = np.ceil(np.asarray(levels) * len(ordered) - 1e-9).astype(np.int64) - 1
+    return ordered[np.clip(places, 0, len(ordered) - 1)]
+
+
+def stability_index(champion: Floats, candidate: Floats) -> float:
+    """Population stability index over the champion's deciles, each edge once; both in order."""
+    edges = np.unique(quantiles(champion, np.arange(1, CELLS) / CELLS))
+    return index_of(cell_shares(share_up_to(champion, edges)), cell_shares(share_up_to(candidate, edges)))
+
+
+def distance(champion: Floats, candidate: Floats) -> float:
+    """Kolmogorov-Smirnov distance; both in order."""
+    places = np.concatenate([champion, candidate])
+    return float(np.abs(share_up_to(champion, places) - share_up_to(candidate, places)).max())
+
+
+def share_up_to(ordered: Floats, values: Floats) -> Floats:
+    """The share of rows with at most these values."""
+    return np.searchsorted(ordered, values, side="right") / len(ordered)
+
+
+def quantile_points(champion: Floats, candidate: Floats, group: Integers) -> tuple[QuantilePoint, ...]:
+    """The Q–Q plot, with a band for a candidate that had the champion's distribution.
+
+    Both score the same rows. Had they the same distribution, the share of the candidate's scores below a quantile of
+    the champion's would differ from its level only as `1[candidate ≤ q] − 1[champion ≤ q]` scatters over the clusters;
+    the band takes the champion's quantiles at so much more and so much less than the level.
+
+    Args:
+        champion, candidate: Scores of the same rows.
+        group: Their clusters' groups.
+    """
+    levels = np.array(LEVELS)
+    one, other = np.sort(champion), np.sort(candidate)
+    edges = quantiles(one, levels)
+    sums = np.stack(
+        [np.bincount(group, (candidate <= edge).astype(float) - (champion <= edge), MOST_GROUPS) for edge in edges],
+        axis=1,
+    )
+    widths = _widths(sums, np.bincount(group, minlength=MOST_GROUPS))
+    low, high = (quantiles(one, np.clip(levels + sign * np.nan_to_num(widths), 0, 1)) for sign in (-1, 1))
+    found = quantiles(other, levels)
+    return tuple(
+        QuantilePoint(
+            level=float(level),
+            champion=rounded(float(edges[place])),
+            candidate=rounded(float(found[place])),
+            low=rounded(float(low[place])) if np.isfinite(widths[place]) else None,
+            high=rounded(float(high[place])) if np.isfinite(widths[place]) else None,
+        )
+        for place, level in enumerate(levels)
+    )
+
+
+def rank_agreement(champion: Floats, candidate: Floats, group: Integers) -> Estimate | None:
+    """Spearman's correlation with its interval over clusters; none where one of them gives every row the same score.
+
+    Its influence is that of a correlation of middle ranks, in which each row also moves the ranks of all others
+    (C. Croux and C. Dehon, *Influence functions of the Spearman and Kendall correlation measures*, 2010, for
+    distributions without ties).
+    """
+    if len(champion) and np.array_equal(champion, candidate):
+        return Estimate(value=1.0, interval=(1.0, 1.0))
+    one, other = _ranked(champion), _ranked(candidate)
+    spread, others = float((one[0] ** 2).mean()), float((other[0] ** 2).mean())
+    if spread <= 0 or others <= 0:
+        return None
+    scale = (spread * others) ** 0.5
+    value = float((one[0] * other[0]).mean()) / scale
+    both = one[0] * other[0] + _above(one[1], other[0]) + _above(other[1], one[0])
+    influence = (both - both.mean()) / scale
+    for (rank, code), variance in ((one, spread), (other, others)):
+        own = rank**2 + 2 * _above(code, rank)
+        influence -= value / 2 * (own - own.mean()) / variance
+    rows = np.bincount(group, minlength=MOST_GROUPS)
+    width = float(_widths(np.bincount(group, influence, MOST_GROUPS)[:, None], rows)[0])
+    interval = (rounded(max(-1.0, value - width)), rounded(min(1.0, value + width))) if np.isfinite(width) else None
+    return Estimate(value=rounded(value), interval=interval)
+
+
+def _ranked(values: Floats) -> tuple[Floats, Integers]:
+    """Middle ranks as shares of the rows, less one half; and the number of each row's value in order."""
+    _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return ((np.cumsum(counts) - counts / 2) / len(values) - 0.5)[code], code
+
+
+def _above(code: Integers, values: Floats) -> Floats:
+    """For each row, the sum of the values of rows that rank above it, and of half of those beside it, over all rows."""
+    by_value = np.bincount(code, values)
+    found: Floats = ((np.cumsum(by_value[::-1])[::-1] - by_value / 2) / len(values))[code]
+    return found
+
+
+def _widths(sums: npt.ArrayLike, rows: Integers) -> Floats:
+    """Half widths of the intervals of figures whose influences, times the rows, were summed by group."""
+    figures = np.asarray(sums, np.float64)
+    there = rows > 0
+    total = rows.sum()
+    centred = (figures[there] - rows[there, None] * figures.sum(axis=0) / total) / total
+    return half_widths(centred, rows[there, None] / total)

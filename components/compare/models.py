@@ -1,0 +1,34 @@
+"""What changed between the two models themselves, as their `model.json` tell."""
+
+from __future__ import annotations
+
+from components._shared import storage
+from components._shared.errors import CorruptError
+from components._shared.model_changes import ModelChanges
+from components._shared.model_difference import differences
+from components._shared.model_files import MODEL_JSON
+from components._shared.model_info import ModelInfo
+from components._shared.records import ModelRef
+
+
+def changes(candidate: ModelInfo, champion: ModelRef | None) -> ModelChanges | None:
+    """From the champion to the candidate; none without a champion.
+
+    Raises:
+        NotFoundError: The champion's `model.json` is gone.
+        CorruptError: It is that of another model.
+    """
+    if champion is None:
+        return None
+    place = storage.join(champion.uri, MODEL_JSON)
+    before = ModelInfo.from_json(storage.read(place), where=place)
+    if before.digest != champion.digest:
+        raise CorruptError(
+            f"Version {champion.version} is not the model that it was: model.json says {before.digest[:12]}, "
+            f"not {champion.digest[:12]}",
+            where=place,
+            fix="restore the version's files, or roll back to another version",
+        )
+    return differences(
+        before, candidate, before_name=f"version {champion.version}", after_name=f"candidate {candidate.digest[:12]}"
+    )

@@ -1,0 +1,178 @@
+"""Sums over the rows by group of clusters: all that means, shares and their intervals need of any number of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from components._shared.measuring.fair_rows import slice_text
+from components._shared.measuring.intervals import MOST_GROUPS
+from components._shared.measuring.metrics import Floats, Integers
+from components._shared.task import EvaluationSection
+from components.compare.pairs import Pairs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_VALUES = 1000
+"""Values of a slice column that are counted apart; later ones are counted together, as `OTHERS`."""
+
+OTHERS = "(other values)"
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass
+class FlipTally:
+    """Rows that are decided otherwise in one way, by group.
+
+    Attributes:
+        labelled: Those whose label may be used.
+        right: Of them, those in which the candidate is right.
+        label: Sum of their labels.
+        saved: What the candidate costs less on them.
+    """
+
+    rows: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
+    labelled: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
+    right: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
+    label: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
+    saved: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
+
+
+class SliceTally:
+    """One slice column: per value and group, rows, differences, absolute differences and flips."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+        self._sums = np.zeros((4, 0, MOST_GROUPS))
+
+    def add(self, column: pa.Array, group: Integers, signed: Floats, absolute: Floats, flipped: Bools | None) -> None:
+        """The next rows."""
+        encoded = column.dictionary_encode(null_encoding="encode")
+        codes = np.array([self._code(slice_text(value)) for value in encoded.dictionary.to_pylist()], np.int64)
+        place = codes[encoded.indices.to_numpy(zero_copy_only=False)] * MOST_GROUPS + group
+        size = len(self._codes)
+        if size > self._sums.shape[1]:
+            self._sums = np.pad(self._sums, ((0, 0), (0, size - self._sums.shape[1]), (0, 0)))
+        for number, weights in enumerate((None, signed, absolute, flipped)):
+            if number == 3 and flipped is None:
+                continue
+            found = np.bincount(place, weights=weights, minlength=size * MOST_GROUPS)
+            self._sums[number] += found.reshape(size, MOST_GROUPS)
+
+    def values(self) -> list[str]:
+        """The values, in the order in which they appeared."""
+        return list(self._codes)
+
+    @property
+    def sums(self) -> Floats:
+        """Figure (rows, signed, absolute, flipped) × value × group."""
+        return self._sums
+
+    def _code(self, value: str) -> int:
+        if value not in self._codes and len(self._codes) >= MOST_VALUES:
+            value = OTHERS
+        return self._codes.setdefault(value, len(self._codes))
+
+
+class Tallies:
+    """The sums of all that is compared.
+
+    Args:
+        section: Problem, decision and slices.
+        outputs: How many outputs the models have.
+        sliced: The slice columns that the predictions carry.
+
+    Attributes:
+        rows: By group.
+        signed, absolute: Sums of differences by group and output.
+        flips: (decided by the champion, decided by the candidate) → what became of those rows.
+        decided: Whether anything is decided.
+    """
+
+    def __init__(self, section: EvaluationSection, outputs: int, sliced: tuple[str, ...]) -> None:
+        self._section = section
+        self.rows = np.zeros(MOST_GROUPS)
+        self.signed = np.zeros((MOST_GROUPS, outputs))
+        self.absolute = np.zeros((MOST_GROUPS, outputs))
+        self.labelled = 0
+        self.flips: dict[tuple[int, int], FlipTally] = {}
+        self.decided = False
+        self.slices = {name: SliceTally() for name in sliced}
+
+    def add(self, pairs: Pairs, group: Integers, label: Floats, usable: Bools) -> None:
+        """The next rows.
+
+        Args:
+            pairs: Both models' scores.
+            group: Of each row.
+            label: Of each row.
+            usable: Rows whose label is known, and fair to both models.
+        """
+        difference = pairs.candidate - pairs.champion
+        self.rows += np.bincount(group, minlength=MOST_GROUPS)
+        for output, values in enumerate(difference):
+            self.signed[:, output] += np.bincount(group, values, MOST_GROUPS)
+            self.absolute[:, output] += np.bincount(group, np.abs(values), MOST_GROUPS)
+        self.labelled += int(usable.sum())
+        flipped = self._add_flips(pairs, group, label, usable)
+        signed, absolute = moved(pairs, difference)
+        for name, tally in self.slices.items():
+            column = pairs.rows.column(pairs.rows.schema.get_field_index(name))
+            tally.add(column, group, signed, absolute, flipped)
+
+    def _add_flips(self, pairs: Pairs, group: Integers, label: Floats, usable: Bools) -> Bools | None:
+        problem, classes, rule = self._section.problem, self._section.classes, self._section.decision
+        scores = [
+            one.T if problem == "multiclass_classification" else one[0] for one in (pairs.champion, pairs.candidate)
+        ]
+        before, after = (rule.decisions(problem, score, classes) for score in scores)
+        if before is None or after is None:
+            return None
+        self.decided = True
+        flipped: Bools = before != after
+        places = np.flatnonzero(flipped)
+        if len(places):
+            ways = before[places] * _ways(self._section) + after[places]
+            for way in np.unique(ways):
+                mine = places[ways == way]
+                tally = self.flips.setdefault(divmod(int(way), _ways(self._section)), FlipTally())
+                tally.rows += np.bincount(group[mine], minlength=MOST_GROUPS)
+                known = mine[usable[mine]]
+                right = _true_decision(self._section, label[known]) == after[known]
+                tally.labelled += np.bincount(group[known], minlength=MOST_GROUPS)
+                tally.right += np.bincount(group[known], right, MOST_GROUPS)
+                tally.label += np.bincount(group[known], label[known], MOST_GROUPS)
+                costs = [rule.cost_of_rows(problem, label[known], score[known], classes) for score in scores]
+                if costs[0] is not None and costs[1] is not None:
+                    tally.saved += np.bincount(group[known], costs[0] - costs[1], MOST_GROUPS)
+        return flipped
+
+
+def moved(pairs: Pairs, difference: Floats) -> tuple[Floats, Floats]:
+    """How far each row moved, as one figure: with its sign, and without.
+
+    Of several classes the sign is that of the probability of the class that the champion gives most to, and the size is
+    the total variation: half the sum of the absolute differences, the probability that went to other classes.
+    """
+    if len(difference) == 1:
+        return difference[0], np.abs(difference[0])
+    chosen = pairs.champion.argmax(axis=0)
+    return difference[chosen, np.arange(len(chosen))], np.abs(difference).sum(axis=0) / 2
+
+
+def _ways(section: EvaluationSection) -> int:
+    return len(section.classes or ()) if section.problem == "multiclass_classification" else 2
+
+
+def _true_decision(section: EvaluationSection, label: Floats) -> Floats:
+    """What would have been decided, had the label been known."""
+    if section.problem != "regression":
+        return label
+    threshold = section.decision.threshold_of(section.problem)
+    assert threshold is not None
+    return (label >= threshold).astype(float)
