@@ -146,6 +146,12 @@ def check_tests(
     """
     for test in tests:
         where = f"gates.behaviour.tests.{test.name}"
+        if test.evidence == "interval" and not test.violations:
+            raise _mistake(
+                "However many rows hold it, the upper end of an interval is above 0",
+                f"{where}.violations",
+                "allow a small share, such as 0.01, or say evidence: point",
+            )
         _check_change(test, features, where)
         _check_expectation(test, problem, tuple(str(one) for one in classes or ()), decision, where)
 

@@ -17,6 +17,7 @@ from components._shared.saved_model import SavedModel
 from components._shared.scoring import score_batch
 from components._shared.task import BehaviourSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
+from components._shared.wording import rows_word
 from components.behave.wording import case_in_words, expectation_in_words, interval_in_words, share_in_words
 
 
@@ -142,13 +143,16 @@ def _check(test: BehaviourTest, found: BehaviourFound) -> Check:
 def _reason(found: BehaviourFound) -> str:
     """What was found, in words, with the worst case."""
     assert found.violations is not None
-    rows = "the one row" if found.rows == 1 else f"{found.rows:,} rows"
-    said = f"With {found.change}, {share_in_words(found.violations.value)} of {rows} break “{found.expectation}”"
-    beside = [interval_in_words(found.violations)]
+    count = round(found.violations.value * found.rows)
+    said = f"{f'{count:,}' if count else 'none'} of {rows_word(found.rows)} {'break' if count > 1 else 'breaks'} it"
+    beside = [share_in_words(found.violations.value)] if count else []
+    beside.append(interval_in_words(found.violations))
+    if count and found.near is not None and found.elsewhere is not None:
+        beside.append(
+            f"{share_in_words(found.near.value)} of the nearest rows, "
+            f"{share_in_words(found.elsewhere.value)} of the others"
+        )
     if found.champion is not None:
-        beside.append(f"champion {share_in_words(found.champion.value)}")
-    said = f"{said} ({'; '.join(filter(None, beside))})."
-    if found.cases:
-        worst = case_in_words(found.cases[0])
-        said += f" The worst: {worst}."
-    return said
+        beside.append(f"the champion’s {share_in_words(found.champion.value)}")
+    said = f"With {found.change}, it is expected that {found.expectation}: {said} ({'; '.join(filter(None, beside))})."
+    return f"{said} The worst: {case_in_words(found.cases[0])}." if found.cases else said

@@ -62,7 +62,7 @@ def hold(expect: Expectation, before: Floats, after: Floats, section: BehaviourS
     if expect.same_decision and decided[0] is not None and decided[1] is not None:
         rows = np.arange(len(move))
         place = decided[0] if move.shape[1] > 1 else np.zeros(len(move), np.int64)
-        flipped = decided[0] != decided[1]
+        flipped = (decided[0] != decided[1]) & (np.abs(move) > rounding).any(axis=1)
         amount[rows, place] = np.maximum(amount[rows, place], np.where(flipped, np.abs(move[rows, place]), 0))
         broken[rows, place] |= flipped
     amount[~finite] = np.inf

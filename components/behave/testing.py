@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,10 @@ def found_by(
         limit=test.violations,
     )
     if not found.rows:
-        said = f"None of the {asked.rows.num_rows:,} rows that were looked at is changed by this test."
+        said = (
+            f"None of the {asked.rows.num_rows:,} rows that were looked at is changed by this test: look at more "
+            "(gates.behaviour.rows), or take the test out."
+        )
         return found.model_copy(update={"reason": said})
     try:
         answers = _answers(test, section, changed, candidate)
@@ -145,21 +148,27 @@ def _worst(
 def _case(
     answers: Held, test: BehaviourTest, section: BehaviourSection, changed: Changed, features: list[str], row: int
 ) -> BehaviourCase:
-    def said(rows: pa.RecordBatch, name: str, number: int) -> str:
-        value = rows.column(rows.schema.get_field_index(name))[number].as_py()
-        return value_in_words(value, section.timezone)
+    def value(rows: pa.RecordBatch, name: str, number: int) -> Any:
+        return rows.column(rows.schema.get_field_index(name))[number].as_py()
+
+    def pair(name: str) -> Before:
+        values = value(before, name, place), value(changed.rows, name, row)
+        said = [value_in_words(each, section.timezone) for each in values]
+        if said[0] == said[1] and values[0] != values[1]:
+            said = [str(each) for each in values]
+        return Before(feature=name, before=said[0], after=said[1])
 
     before, place, output = changed.asked.rows, int(changed.place[row]), int(answers.output[row])
-    pairs = [
-        Before(feature=name, before=said(before, name, place), after=said(changed.rows, name, row))
-        for name in test.features
-    ]
     after = float(answers.after[row, output])
     names = tuple(str(one) for one in section.classes or ())
     case = BehaviourCase(
-        key=said(before, "_key", place),
-        changed=tuple(pair for pair in pairs if pair.before != pair.after),
-        row={name: said(before, name, place) for name in features if name not in test.features},
+        key=value(before, "_key", place),
+        changed=tuple(each for each in map(pair, test.features) if each.before != each.after),
+        row={
+            name: value_in_words(value(before, name, place), section.timezone)
+            for name in features
+            if name not in test.features
+        },
         score_before=float(answers.before[row, output]),
         score_after=after if np.isfinite(after) else None,
     )

@@ -58,7 +58,7 @@ def expectation_in_words(expect: Expectation, section: BehaviourSection) -> str:
         said.append(f"{score} is at least {expect.min:g}")
     if expect.max is not None:
         said.append(f"{score} is at most {expect.max:g}")
-    return "; ".join(said)
+    return " and ".join(said)
 
 
 def value_in_words(value: Any, timezone: str) -> str:
