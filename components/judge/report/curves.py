@@ -53,6 +53,8 @@ def panels(facts: Facts) -> list[Panel]:
     """The plots that the problem calls for; those without points are left out."""
     candidate, champion = facts.evaluation.curves, facts.evaluation.champion_curves or Curves()
     regression = facts.evaluation.problem == "regression"
+    unit = shorten(facts.gates.decision.unit, 20)
+    threshold = facts.gates.decision.threshold_of(facts.evaluation.problem)
     found = [
         _panel(
             "ROC",
@@ -107,6 +109,15 @@ def panels(facts: Facts) -> list[Panel]:
             note="How often each score is given.",
             shape="bars",
         ),
+        _panel(
+            "Cost by threshold",
+            candidate.costs,
+            champion.costs,
+            axes=("threshold", f"cost of a row{f', {unit}' if unit else ''}"),
+            note="What deciding from each threshold on would have cost; lower is better."
+            + (f" The upright line is the task’s threshold, {number(threshold, 3)}." if threshold is not None else ""),
+            upright=threshold,
+        ),
     ]
     return [panel for panel in found if panel is not None]
 
@@ -129,6 +140,7 @@ def _panel(
     shape: str = "line",
     square: bool = False,
     diagonal: bool = False,
+    upright: float | None = None,
 ) -> Panel | None:
     if not candidate and not champion:
         return None
@@ -155,6 +167,7 @@ def _panel(
             x=x,
             y=y,
             diagonal=diagonal,
+            upright=upright,
         ),
         note=note,
         headings=("model", axes[0], axes[1], *(("95 % interval", "rows") if shape == "dots" else ())),

@@ -11,11 +11,10 @@ from components._shared.evidence import FeatureDrift, FeatureFacts
 from components._shared.facts import Facts
 from components._shared.windows import zone
 from components.judge.report import plots
-from components.judge.report.wording import capital, count, number, percent, shorten
+from components.judge.report.wording import capital, count, number, percent, shorten, size_of_psi
 
 MOST_FEATURES = 150
 _PARTS = ("train", "tune", "test", "recent")
-_SMALL_PSI, _LARGE_PSI = 0.1, 0.25
 
 _FATES: tuple[tuple[str, str, str], ...] = (
     ("kept", "kept", "with a mature label"),
@@ -162,5 +161,4 @@ def _moment(microseconds: float | None, facts: Facts) -> str:
 def _moved(found: FeatureDrift | None) -> tuple[str, str, str] | None:
     if found is None:
         return None
-    size = "large" if found.psi >= _LARGE_PSI else "moderate" if found.psi >= _SMALL_PSI else "small"
-    return number(found.psi, 3), number(found.ks, 3), size
+    return number(found.psi, 3), number(found.ks, 3), size_of_psi(found.psi)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from components._shared.facts import Facts
 from components.judge.report.data import accounting
+from components.judge.report.gates import gate_rows
+from components.judge.report.key_facts import key_facts
 from components.judge.report.metrics import metric_rows
-from components.judge.report.page import gate_rows, key_facts
 from components.judge.report.wording import count
 
 MOST_BYTES = 50_000

@@ -12,6 +12,7 @@ from components._shared.facts import Facts
 from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric
 from components.judge.report import plots
 from components.judge.report.wording import (
+    METRIC_MEANINGS,
     capital,
     count,
     decimals_of_figures,
@@ -34,6 +35,7 @@ class MetricRow:
     """One metric over all rows, in words and drawn.
 
     Attributes:
+        meaning: What it measures, for a reader who has not met it.
         direction: Which way is better, in words.
         tells: `better`, `worse` or `unclear`: what the interval of the difference says.
         allowed: How much worse than the champion it may be, or empty.
@@ -41,6 +43,7 @@ class MetricRow:
 
     name: str
     code: str
+    meaning: str
     direction: str
     candidate: str
     candidate_interval: str
@@ -108,6 +111,7 @@ def _metric_row(metric: Metric, figures: Figures, facts: Facts) -> MetricRow:
     return MetricRow(
         name=name,
         code=metric,
+        meaning=METRIC_MEANINGS.get(metric, ""),
         direction=_direction(metric),
         candidate=number(figures.candidate.value, decimals),
         candidate_interval=interval(figures.candidate.interval, decimals),

@@ -8,7 +8,7 @@ that its text is readable there and not much larger elsewhere. Every plot says i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -47,7 +47,8 @@ class Series:
 
     Attributes:
         role: `candidate` or `champion`: how it is drawn.
-        shape: `line`; `dots`, joined, with their intervals; `bars`, the outline of a histogram.
+        shape: `line`; `dots`, joined, with their intervals; `points`, not joined; `bars`, the outline of a histogram;
+            `band`, the area between the points' `low` and `high`.
     """
 
     role: str
@@ -195,6 +196,8 @@ def chart(
     y: Range | None = None,
     diagonal: bool = False,
     whole_x: bool = False,
+    upright: float | None = None,
+    x_text: Callable[[float], str] | None = None,
 ) -> Markup:
     """A plot with axes.
 
@@ -205,6 +208,8 @@ def chart(
         x, y: Ranges; by default those of the points (bars start at zero).
         diagonal: Whether to draw the line x = y (or of chance).
         whole_x: Whether x counts something, so that its ticks are whole numbers.
+        upright: Where an upright line is drawn, such as at a threshold.
+        x_text: How a tick of x is written; by default as a number.
     """
     points = [point for one in series for point in one.points]
     bars = any(one.shape == "bars" for one in series)
@@ -213,7 +218,10 @@ def chart(
     if y is None:
         found = [value for point in points for value in (point.y, point.low, point.high) if value is not None]
         y = Range(0.0, max(found, default=1.0) * 1.06 or 1.0) if bars else Range.around(found)
-    parts = [*_axes(x, y, x_title, y_title, whole_x)]
+    parts = [*_axes(x, y, x_title, y_title, whole_x, x_text)]
+    if upright is not None and x.low <= upright <= x.high:
+        at = _x(x, upright)
+        parts.append(element("line", class_="upright", x1=at, x2=at, y1=_TOP, y2=_HEIGHT - _BOTTOM))
     if diagonal:
         low, high = max(x.low, y.low), min(x.high, y.high)
         parts.append(element("line", class_="diagonal", x1=_x(x, low), y1=_y(y, low), x2=_x(x, high), y2=_y(y, high)))
@@ -237,7 +245,9 @@ def _y(axis: Range, value: float) -> float:
     return _HEIGHT - _BOTTOM - axis.share(value) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _axes(x: Range, y: Range, x_title: str, y_title: str, whole_x: bool) -> list[Markup]:
+def _axes(
+    x: Range, y: Range, x_title: str, y_title: str, whole_x: bool, x_text: Callable[[float], str] | None
+) -> list[Markup]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     parts = []
     for value in ticks(y):
@@ -247,7 +257,8 @@ def _axes(x: Range, y: Range, x_title: str, y_title: str, whole_x: bool) -> list
     for value in ticks(x, whole=whole_x):
         at = _x(x, value)
         parts.append(element("line", class_="axis", x1=at, x2=at, y1=bottom, y2=bottom + 4))
-        parts.append(element("text", tick_text(value, x), class_="tick", x=at, y=bottom + 17, text_anchor="middle"))
+        text = x_text(value) if x_text else tick_text(value, x)
+        parts.append(element("text", text, class_="tick", x=at, y=bottom + 17, text_anchor="middle"))
     parts.append(element("line", class_="axis", x1=_LEFT, x2=right, y1=bottom, y2=bottom))
     parts.append(element("text", y_title, class_="axis-title", x=2, y=13))
     parts.append(element("text", x_title, class_="axis-title", x=right, y=_HEIGHT - 6, text_anchor="end"))
@@ -259,6 +270,13 @@ def _drawn(one: Series, x: Range, y: Range) -> list[Markup]:
         return []
     if one.shape == "bars":
         return [element("path", class_=f"bars {one.role}", d=_outline(one.points, x, y))]
+    if one.shape == "band":
+        return [element("path", class_=f"band {one.role}", d=_area(one.points, x, y))]
+    if one.shape == "points":
+        return [
+            element("circle", class_=f"mark {one.role}", cx=_x(x, point.x), cy=_y(y, point.y), r=2.4)
+            for point in one.points
+        ]
     line = "M" + "L".join(f"{_x(x, point.x):.1f} {_y(y, point.y):.1f}" for point in one.points)
     parts = [element("path", class_=f"line {one.role} {one.shape}", d=line)]
     if one.shape == "dots":
@@ -277,6 +295,14 @@ def _drawn(one: Series, x: Range, y: Range) -> list[Markup]:
                 )
             parts.append(element("circle", class_=f"mark {one.role}", cx=at, cy=_y(y, point.y), r=3.2))
     return parts
+
+
+def _area(points: Sequence[Point], x: Range, y: Range) -> str:
+    """The area between the lower and the upper ends of the points' intervals."""
+    ends = [(point.x, point.low, point.high) for point in points if point.low is not None and point.high is not None]
+    upper = [f"{_x(x, at):.1f} {_y(y, high):.1f}" for at, _, high in ends]
+    lower = [f"{_x(x, at):.1f} {_y(y, low):.1f}" for at, low, _ in reversed(ends)]
+    return f"M{'L'.join([*upper, *lower])}z" if ends else ""
 
 
 def _outline(points: Sequence[Point], x: Range, y: Range) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -25,6 +26,8 @@ _SUBJECT_NAMES: dict[str, str] = {
     "champion": "against the champion",
     "reference": "against the pinned reference",
     "behaviour": "",
+    "difference": "from the champion",
+    "explanation": "",
 }
 
 _PART_NAMES: dict[str, str] = {
@@ -38,6 +41,17 @@ _PART_NAMES: dict[str, str] = {
     "unseen": "unseen values",
     "schema": "the feature is there",
     "improve": "improvement",
+    "flipped": "decisions that differ",
+    "psi": "distribution of the scores (PSI)",
+    "ks": "distribution of the scores (KS)",
+    "mean": "mean difference of the scores",
+    "rank_agreement": "order of the scores",
+    "tests": "test of behaviour",
+    "export_difference": "same score from the exported document",
+    "largest_share": "no feature decides alone",
+    "must_matter": "has to matter",
+    "must_not_matter": "must not matter",
+    "slices": "in every slice",
     "beats_base_rate": "better than a constant",
     "loads": "the model loads",
     "batch": "answers a batch",
@@ -49,9 +63,28 @@ _PART_NAMES: dict[str, str] = {
     "single_row": "same score alone and in a batch",
 }
 
+METRIC_MEANINGS: dict[str, str] = {
+    "auc": "how often a positive row scores above a negative one; 0.5 is chance",
+    "pr_auc": "precision averaged over recall; chance is the share of positives",
+    "log_loss": "punishes confident mistakes",
+    "brier": "mean squared error of the probabilities",
+    "calibration_error": "how far probabilities lie from what came true",
+    "accuracy": "share decided right",
+    "macro_f1": "precision and recall in one, every class counting alike",
+    "rmse": "typical error, large ones weighing more",
+    "mae": "mean size of the error",
+    "r2": "share of the label’s spread that is explained",
+    "bias": "mean of prediction minus label",
+    "cost": "mean cost of what is decided about a row",
+}
+"""What they measure, for a reader who has not met them."""
+
+SMALL_PSI, LARGE_PSI = 0.1, 0.25
+
 _LONGEST = 160
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNIFICANT = 4
+_EXPONENT = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?[eE][-+]?\d+(?![\w.])")
 _ONE_DIGIT_FROM = 3.5
 
 
@@ -132,6 +165,11 @@ def number(value: float | None, decimals: int | None = None) -> str:
     return text
 
 
+def readable(text: str) -> str:
+    """A sentence with its numbers as the page writes them: `at most 1e-05` beside `2.4 × 10⁻⁷` would be two styles."""
+    return _EXPONENT.sub(lambda found: number(float(found.group())), text)
+
+
 def signed(value: float | None, decimals: int | None = None) -> str:
     """A number with its sign, for differences."""
     text = number(value, decimals)
@@ -174,6 +212,21 @@ def percent(share: float | None) -> str:
     if 99.95 <= value < 100:
         return f"{math.floor(value * 100) / 100:.2f}\u00a0%"
     return f"{value:.2f}\u00a0%" if abs(value) < 0.1 else f"{value:.1f}\u00a0%"
+
+
+def percent_interval(pair: Sequence[float] | None) -> str:
+    """An interval of a share, as percentages."""
+    return "" if pair is None else f"[{percent(pair[0])}, {percent(pair[1])}]"
+
+
+def with_unit(text: str, unit: str) -> str:
+    """An amount with its unit, if it has one."""
+    return f"{text}\u00a0{unit}" if unit else text
+
+
+def size_of_psi(psi: float) -> str:
+    """How large a shift of a distribution is, by the usual rule of thumb."""
+    return "large" if psi >= LARGE_PSI else "moderate" if psi >= SMALL_PSI else "small"
 
 
 def moment(when: datetime | None, timezone: str) -> str:

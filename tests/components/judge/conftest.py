@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from components._shared.behaviour import BehaviourEvidence
 from components._shared.comparison import Comparison
 from components._shared.evidence import (
     Anomaly,
@@ -34,6 +33,7 @@ from components._shared.task import EvaluationSection, LearningSection, TrainerC
 from components._shared.verdict import Check, Verdict
 from components._shared.windows import Window, Windows
 from components.judge.executor import Verdicts
+from tests.late_flights_evidence import behaviour_of, changes_of, comparison_of, explanation_of, settlements_of
 
 _ZONE = ZoneInfo("America/New_York")
 _FEATURES = {
@@ -386,11 +386,11 @@ def judging_inputs(
             timezone="America/New_York",
             sources=(Source(uri="data/flights.csv.zip", generation="1", size=7331000),),
         ),
-        "comparison": Comparison(),
-        "changes": None,
-        "behaviour": BehaviourEvidence(),
-        "explanation": None,
-        "settlements": Settlements(),
+        "comparison": comparison_of(gates.classes or ("score",)) if champion else Comparison(),
+        "changes": changes_of() if champion else None,
+        "behaviour": behaviour_of(),
+        "explanation": explanation_of(features),
+        "settlements": settlements_of() if champion else Settlements(),
     }
 
 

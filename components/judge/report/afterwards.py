@@ -1,0 +1,172 @@
+"""What happened after a decision: its promise beside its outcome, block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from components._shared.evidence import Estimate
+from components._shared.facts import Facts
+from components._shared.gates import HIGHER_IS_BETTER
+from components._shared.ledger import Block, Outcome, Settlement, gain_of, gain_over_constant
+from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
+from components.judge.report.wording import METRIC_MEANINGS, metric_name, moment, number, period, plural, shorten
+
+OUTCOMES: dict[Outcome, tuple[str, str, str]] = {
+    "kept": ("Promise kept", "passed", "✓"),
+    "short": ("Less than promised", "cannot_judge", "~"),
+    "broken": ("Promise broken", "failed", "✕"),
+    "missed": ("Chance missed", "cannot_judge", "!"),
+    "cannot_tell": ("Cannot tell yet", "unsettled", "?"),
+}
+"""Outcome → name, how it is coloured, its mark."""
+
+RESULTS = {"promoted": "promoted", "rejected": "not promoted"}
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """What was promised, or what came true on some rows."""
+
+    name: str
+    when: str
+    rows: str
+    clusters: str
+    candidate: str
+    other: str
+    gain: Figure
+    side: str
+    plot: Markup
+    role: str
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """A settled decision, in words and drawn.
+
+    Attributes:
+        name: Of the outcome, such as `Promise kept`.
+        role: How it is coloured.
+        decided: What was decided, and when.
+        beside: What the gain is measured against.
+        settled: Until when rows were looked at.
+    """
+
+    record: str
+    name: str
+    role: str
+    mark: str
+    decided: str
+    result: str
+    when: str
+    model: str
+    why: str
+    overridden: str
+    metric: str
+    meaning: str
+    beside: str
+    promised: str
+    came: str
+    reason: str
+    proposal: str
+    settled: str
+    rows: tuple[OutcomeRow, ...]
+
+
+def own(facts: Facts, settlements: tuple[Settlement, ...]) -> list[Settlement]:
+    """The latest settlement of this candidate's own decision, if there is one."""
+    mine = [one for one in settlements if one.decision.candidate.digest == facts.model.digest]
+    same = [one for one in mine if one.decision.as_of == facts.windows.as_of] or mine
+    return sorted(same, key=lambda one: (one.number, one.settled_as_of))[-1:]
+
+
+def afterwards(settlement: Settlement, timezone: str) -> Afterwards:
+    """A settlement as the page shows it."""
+    decision, promise = settlement.decision, settlement.decision.promise
+    name, role, mark = OUTCOMES[settlement.outcome]
+    against_champion = decision.champion is not None
+    when = moment(decision.as_of, timezone)
+    return Afterwards(
+        record=shorten(decision.record),
+        name=name,
+        role=role,
+        mark=mark,
+        decided=f"{RESULTS[decision.result]} as of {when}",
+        result=RESULTS[decision.result],
+        when=when,
+        model=f"version {decision.candidate.version}" if decision.candidate.version else "not a version",
+        why=shorten(decision.why, 600),
+        overridden=shorten(decision.overridden, 300),
+        metric=metric_name(promise.metric),
+        meaning=METRIC_MEANINGS.get(promise.metric, ""),
+        beside="the champion of then" if against_champion else "a constant",
+        promised=_amount(_promised(settlement)[1]),
+        came=_amount(settlement.gain),
+        reason=shorten(settlement.reason, 600),
+        proposal=shorten(settlement.proposal, 300),
+        settled=moment(settlement.settled_as_of, timezone),
+        rows=_rows(settlement, timezone),
+    )
+
+
+def _amount(gain: Estimate | None) -> str:
+    if gain is None:
+        return "not measured"
+    found = figure(gain, sign=True)
+    return f"{found.value} {found.interval}".strip()
+
+
+def _promised(settlement: Settlement) -> tuple[float | None, Estimate | None]:
+    """What the other was at the time (the champion, or without one the constant), and the gain that was promised."""
+    promise = settlement.decision.promise
+    sign = 1.0 if promise.metric in HIGHER_IS_BETTER else -1.0
+    if settlement.decision.champion is not None:
+        gain = promise.gain
+        return None if gain is None else promise.candidate.value - sign * gain.value, gain
+    if promise.constant is None:
+        return None, None
+    return promise.constant, Estimate(value=sign * (promise.candidate.value - promise.constant))
+
+
+def _came_true(settlement: Settlement, block: Block) -> tuple[float | None, float | None, Estimate | None]:
+    """Candidate, other and gain on a block."""
+    metric = settlement.decision.promise.metric
+    figures = block.metrics.get(metric)
+    if figures is None:
+        return None, None, None
+    if settlement.decision.champion is not None:
+        other = None if figures.champion is None else figures.champion.value
+        return figures.candidate.value, other, gain_of(metric, figures)
+    other = figures.constant if figures.reference is None else figures.reference.value
+    return figures.candidate.value, other, gain_over_constant(metric, figures)
+
+
+def _rows(settlement: Settlement, timezone: str) -> tuple[OutcomeRow, ...]:
+    promise, whole = settlement.decision.promise, settlement.whole
+    other, promised = _promised(settlement)
+    named = [
+        ("Promised", promise.window, promise.rows, promise.clusters, (promise.candidate.value, other, promised)),
+        *(
+            (f"Block {n}", block.window, block.rows, block.clusters, _came_true(settlement, block))
+            for n, block in enumerate(settlement.blocks, start=1)
+        ),
+        ("Came true", whole.window, whole.rows, whole.clusters, (*_came_true(settlement, whole)[:2], settlement.gain)),
+    ]
+    gains = [gain for *_, (_, _, gain) in named]
+    axis, places = around_zero(gains), places_of(*gains)
+    return tuple(
+        OutcomeRow(
+            name=name,
+            when=period(window, timezone),
+            rows=plural(rows, "row"),
+            clusters=plural(clusters, "day"),
+            candidate=number(candidate, places),
+            other=number(beside, places),
+            gain=figure(gain, sign=True, decimals=places),
+            side=side(gain),
+            plot=gain_strip(axis, gain, name),
+            role="promise" if name == "Promised" else "whole" if name == "Came true" else "block",
+        )
+        for name, window, rows, clusters, (candidate, beside, gain) in named
+    )

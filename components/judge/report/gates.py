@@ -1,0 +1,86 @@
+"""The report's section on gates: what was observed, what was allowed, and why that decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components._shared.evidence import Estimate
+from components._shared.facts import Facts
+from components._shared.verdict import Check, Outcome
+from components.judge.report.wording import (
+    OUTCOME_NAMES,
+    count,
+    decimals_of,
+    gate_name,
+    interval,
+    number,
+    readable,
+    shorten,
+)
+
+_MOST_AT_ONCE = 12
+_FAILURES_FIRST: tuple[Outcome, ...] = ("failed", "cannot_judge", "passed")
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """One check, in words."""
+
+    name: str
+    code: str
+    slice: str
+    observed: str
+    interval: str
+    limit: str
+    outcome: Outcome
+    outcome_name: str
+    reason: str
+
+
+def gate_rows(facts: Facts) -> list[GateRow]:
+    """Every check of the verdict: failures first, and of what passed the many checks of single features last."""
+    checks = sorted(
+        facts.verdict.checks,
+        key=lambda check: (_FAILURES_FIRST.index(check.outcome), check.name.startswith("data."), bool(check.slice)),
+    )
+    return [_gate_row(check) for check in checks]
+
+
+def split_gates(facts: Facts) -> tuple[list[GateRow], list[GateRow]]:
+    """The rows of `gate_rows` that are shown at once, and those that are folded away.
+
+    What did not pass always stands open; of what did, the first of those over all rows.
+    """
+    rows = gate_rows(facts)
+    not_passed = [row for row in rows if row.outcome != "passed"]
+    passed = [row for row in rows if row.outcome == "passed"]
+    whole = [row for row in passed if not row.slice and not row.code.startswith("data.")]
+    shown = whole[: max(0, _MOST_AT_ONCE - len(not_passed))]
+    return [*not_passed, *shown], [row for row in passed if row not in shown]
+
+
+def _gate_row(check: Check) -> GateRow:
+    decimals = decimals_of(Estimate(value=check.observed or 0.0, interval=check.interval))
+    if decimals is not None and abs(check.observed or 0.0) < 1:
+        decimals = max(decimals, 3)
+    return GateRow(
+        name=shorten(gate_name(check.name)),
+        code=shorten(check.name),
+        slice=shorten(check.slice),
+        observed=number(check.observed, decimals),
+        interval=interval(check.interval, decimals),
+        limit=shorten(readable(check.limit)),
+        outcome=check.outcome,
+        outcome_name=OUTCOME_NAMES[check.outcome],
+        reason=shorten(readable(check.reason), 600),
+    )
+
+
+def gate_counts(facts: Facts) -> list[tuple[Outcome, str]]:
+    """How many gates ended how, failures first; outcomes that no gate had are left out."""
+    outcomes = [check.outcome for check in facts.verdict.checks]
+    return [
+        (outcome, f"{count(outcomes.count(outcome))} {OUTCOME_NAMES[outcome]}")
+        for outcome in _FAILURES_FIRST
+        if outcome in outcomes
+    ]

@@ -1,0 +1,171 @@
+"""What the candidate is worth in the task's own unit, and what its probabilities are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from components._shared.evidence import Estimate, Saving, ThresholdCost
+from components._shared.facts import Facts
+from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
+from components.judge.report.wording import cluster_noun, estimate, extent, number, shorten, with_unit
+
+
+@dataclass(frozen=True)
+class SavingRow:
+    """What is saved against one competitor, and over what."""
+
+    against: str
+    over: str
+    saved: Figure
+    side: str
+    plot: Markup
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What the candidate's decisions save.
+
+    Attributes:
+        sentence: The value over the champion, or without one over a constant.
+        costs: What the task says a mistake costs.
+    """
+
+    sentence: str
+    unit: str
+    cost: Figure
+    champion_cost: str
+    constant_cost: str
+    constant_decision: str
+    costs: str
+    rows: tuple[SavingRow, ...]
+
+
+def worth(facts: Facts) -> Worth | None:
+    """The value in the task's unit; none where the task declares no costs."""
+    value = facts.evaluation.value
+    if value is None:
+        return None
+    noun = cluster_noun(facts.gates)
+    unit = shorten(value.unit, 30)
+    found = [
+        ("the champion", value.champion),
+        (f"deciding {value.constant_decision or 'one thing'} always", value.constant),
+    ]
+    rows = []
+    for against, saving in found:
+        if saving is not None:
+            rows += _saving_rows(against, saving, noun, unit)
+    main = value.champion or value.constant
+    beside = "the champion" if value.champion else "one decision for all rows"
+    return Worth(
+        sentence=_sentence(main, beside, noun, unit, facts) if main else "",
+        unit=unit,
+        cost=figure(value.cost),
+        champion_cost=number(value.champion.cost, places_of(value.cost)) if value.champion else "",
+        constant_cost=number(value.constant.cost, places_of(value.cost)) if value.constant else "",
+        constant_decision=shorten(value.constant_decision, 40),
+        costs=_costs(facts),
+        rows=tuple(rows),
+    )
+
+
+def _saving_rows(against: str, saving: Saving, noun: str, unit: str) -> list[SavingRow]:
+    overs = [("per row", saving.per_row)]
+    if noun != "row":
+        overs.append((f"per {noun}", saving.per_cluster))
+    overs.append(("on all rows judged", saving.total))
+    return [
+        SavingRow(
+            against=against,
+            over=over,
+            saved=figure(saved, sign=True),
+            side=side(saved),
+            plot=gain_strip(around_zero([saved]), saved, f"Saved against {against}, {over}"),
+        )
+        for over, saved in overs
+    ]
+
+
+def _sentence(saving: Saving, beside: str, noun: str, unit: str, facts: Facts) -> str:
+    found, over = (saving.per_row, "row") if noun == "row" else (saving.per_cluster, noun)
+    verb = "saves" if found.value >= 0 else "costs"
+    turned = found if found.value >= 0 else _turned(found)
+    amount = f"{with_unit(number(turned.value, places_of(turned)), unit)} a {over}"
+    if turned.interval is not None:
+        amount += f", [{', '.join(number(end, places_of(turned)) for end in turned.interval)}]"
+    sure = "" if side(found) != "unclear" else "; the interval holds zero, so it may be luck"
+    judged = extent(facts.evaluation.rows, facts.evaluation.clusters, facts.gates)
+    what = "more than" if verb == "costs" else "beside"
+    return f"Deciding by the candidate {verb} {amount} {what} {beside}, over {judged}{sure}."
+
+
+def _turned(found: Estimate) -> Estimate:
+    pair = found.interval
+    return Estimate(value=-found.value, interval=None if pair is None else (-pair[1], -pair[0]))
+
+
+def _costs(facts: Facts) -> str:
+    rule = facts.gates.decision
+    unit = shorten(rule.unit, 30)
+    found = []
+    for name, cost in list(rule.costs.items())[:20]:
+        if isinstance(cost, dict):
+            found += [
+                f"{shorten(name, 40)} taken for {shorten(other, 40)}: {with_unit(number(each), unit)}"
+                for other, each in list(cost.items())[:20]
+            ]
+        else:
+            found.append(f"{name.replace('_', ' ')}: {with_unit(number(cost), unit)}")
+    return "; ".join(found)
+
+
+def threshold_sentences(facts: Facts) -> list[str]:
+    """What another threshold would have cost, in hindsight."""
+    unit = shorten(facts.gates.decision.unit, 30)
+    pairs = [("candidate", facts.evaluation.curves.threshold_cost)]
+    if facts.evaluation.champion_curves is not None:
+        pairs.append(("champion", facts.evaluation.champion_curves.threshold_cost))
+    return [_threshold(name, found, unit) for name, found in pairs if found is not None]
+
+
+def _threshold(name: str, found: ThresholdCost, unit: str) -> str:
+    best = "acting on no row" if found.best > 1 else f"a threshold of {number(found.best, 3)}"
+    return (
+        f"Of the {name}, the task’s threshold of {number(found.declared, 3)} costs "
+        f"{with_unit(estimate(found.declared_cost, places_of(found.declared_cost)), unit)} a row; in hindsight {best} "
+        f"would have cost {with_unit(number(found.best_cost.value, places_of(found.best_cost)), unit)}. "
+        "Nothing is decided by hindsight."
+    )
+
+
+def calibration_sentences(facts: Facts) -> list[str]:
+    """Whether what the probabilities promise is what comes true, on the whole."""
+    pairs = [("candidate", facts.evaluation.curves)]
+    if facts.evaluation.champion_curves is not None:
+        pairs.append(("champion", facts.evaluation.champion_curves))
+    sentences = []
+    for name, curves in pairs:
+        line = curves.line
+        if line is None:
+            continue
+        bias, word = line.bias, "more" if line.bias.value > 0 else "less"
+        clear = side(bias) != "unclear"
+        text = f"On average the {name} promises {number(line.score_mean, 3)}"
+        text += (
+            f", {number(abs(bias.value), places_of(bias))} {word} than comes true"
+            if clear
+            else ", which is what comes true as far as these rows can tell"
+        )
+        if line.slope is not None:
+            text += f"; slope {estimate(line.slope, places_of(line.slope))}: {_slope(line.slope)}"
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _slope(slope: Estimate) -> str:
+    low, high = slope.interval or (slope.value, slope.value)
+    if low <= 1 <= high:
+        return "its spread fits"
+    return "its probabilities are too extreme" if high < 1 else "its probabilities are too timid"
