@@ -42,7 +42,9 @@ def threshold_costs(
         best_cost=estimate_of(rows, hindsight),
         saved=estimate_of(rows, chosen - hindsight),
     )
-    grid = np.unique([*np.linspace(0, 1, _EVEN), *np.quantile(score, np.linspace(0, 1, _BY_SCORE)), declared, best])
+    points = [*np.linspace(0, 1, _EVEN), *np.quantile(score, np.linspace(0, 1, _BY_SCORE)), declared, best]
+    # Rounded first: a score that is itself a point must lie on the same side of it as it is drawn.
+    grid = np.unique([rounded(point) for point in points])
     return _curve(rows, score, acting, not_acting, grid), found
 
 

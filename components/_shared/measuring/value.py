@@ -55,32 +55,37 @@ def value_of(
     )
 
 
-def estimate_of(rows: Rows, values: Floats, *, times: float = 1.0) -> Estimate:
+def estimate_of(rows: Rows, values: Floats) -> Estimate:
     """The weighted mean of a figure that every row has, with its interval over clusters.
 
     Args:
         rows: Weights and clusters.
         values: Per row.
-        times: What both are multiplied by.
     """
     mean = mean_of(values, rows.weight)
     share = rows.weight / rows.weight.sum()
     sums = cluster_sums([mean.influence, share], rows.cluster, rows.clusters)
     width = float(half_widths(sums[:, :1], sums[:, 1:])[0])
-    pair = None
-    if np.isfinite(width):
-        pair = (rounded((mean.value - width) * times), rounded((mean.value + width) * times))
-    return Estimate(value=rounded(mean.value * times), interval=pair)
+    pair = (rounded(mean.value - width), rounded(mean.value + width)) if np.isfinite(width) else None
+    return Estimate(value=rounded(mean.value), interval=pair)
 
 
 def _saving(rows: Rows, other: Floats, cost: Floats) -> Saving:
-    saved = other - cost
+    saved = estimate_of(rows, other - cost)
     weight = float(rows.weight.sum())
     return Saving(
         cost=rounded(mean_of(other, rows.weight).value),
-        per_row=estimate_of(rows, saved),
-        per_cluster=estimate_of(rows, saved, times=weight / rows.clusters),
-        total=estimate_of(rows, saved, times=weight),
+        per_row=saved,
+        per_cluster=_times(saved, weight / rows.clusters),
+        total=_times(saved, weight),
+    )
+
+
+def _times(found: Estimate, factor: float) -> Estimate:
+    pair = found.interval
+    return Estimate(
+        value=rounded(found.value * factor),
+        interval=None if pair is None else (rounded(pair[0] * factor), rounded(pair[1] * factor)),
     )
 
 

@@ -95,7 +95,9 @@ def section() -> MakeSection:
     """The gates of a task."""
 
     def make(problem: Any = "binary_classification", *, gates: dict[str, Any] | None = None, **changes: Any) -> Any:
-        found = resolve_gates(GateChoice.from_value(gates or {}), problem)
+        decision = changes.get("decision")
+        costs = decision is not None and bool(decision.costs)
+        found = resolve_gates(GateChoice.from_value(gates or {}), problem, costs=costs)
         fields: dict[str, Any] = {
             "problem": problem,
             "classes": None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import SliceFigures
 from components._shared.gates import Metric
 from components.evaluate.executor import evaluate
@@ -22,6 +23,11 @@ pytestmark = [
 ]
 
 EXACT = 1e-4
+COSTS: dict[str, Any] = {
+    "binary_classification": {"false_positive": 1, "false_negative": 4},
+    "multiclass_classification": {"a": {"b": 5}},
+    "regression": {"under": 2, "over": 1},
+}
 HISTOGRAM: dict[Metric, float] = {"auc": 2e-3, "pr_auc": 1e-2}
 
 
@@ -60,13 +66,16 @@ def test_tfma_gives_the_same_figures(problem: Any, predictions: Any, section: An
     shared: dict[str, Any] = {"weight": weight, "slices": {"airport": airport}}
     candidate = predictions(scores[0], label, day, model="new", **shared)
     champion = predictions(scores[1], label, day, model="old", **shared) if classes is None else nobody
-    gates = section(problem, slices=("airport",), classes=classes, embargo="2d")
+    decision = DecisionRule(costs=COSTS[problem])
+    gates = section(problem, slices=("airport",), classes=classes, embargo="2d", decision=decision)
     arguments = {"candidate": candidate, "champion": champion, "reference": nobody, "section": gates}
 
     ours = evaluate(**arguments)
     theirs = evaluate(**arguments, engine="tfma", eval_result=tmp_path / "result")
 
     assert theirs.evaluation.engine == "tfma"
+    assert "cost" in theirs.evaluation.overall.metrics
+    assert theirs.evaluation.value == ours.evaluation.value
     assert theirs.evaluation.rows == ours.evaluation.rows == (day >= 2).sum()
     _agree(theirs.evaluation.overall, ours.evaluation.overall)
     assert len(theirs.evaluation.slices) == len(ours.evaluation.slices) == 2

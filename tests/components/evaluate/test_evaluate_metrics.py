@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components._shared.decision_rule import DecisionRule
 from components._shared.measuring.metrics import calibration_bins, constant, measure
 
 sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn lives in the analysis environment")
 
+COSTS: dict[str, Any] = {
+    "binary_classification": {"false_positive": 1, "false_negative": 4},
+    "multiclass_classification": {"a": {"b": 5}},
+    "regression": {"under": 2, "over": 1},
+}
 _SOME = settings(max_examples=60, deadline=None)
 _seeds = st.integers(0, 2**32 - 1)
 
@@ -100,11 +106,17 @@ def test_the_influence_of_a_row_is_what_the_metric_moves_by_when_its_weight_grow
     if problem == "multiclass_classification":
         score = random.dirichlet([1, 1], rows)
     weight = random.uniform(0.5, 2, rows)
-    found = measure(problem, label, score, weight)
+    decision = DecisionRule(costs=COSTS[problem])
+
+    def measured(weight: Any) -> Any:
+        return measure(problem, label, score, weight, decision=decision, classes=("a", "b"))
+
+    found = measured(weight)
+    assert "cost" in found
     for row in range(10):
         heavier = weight.copy()
         heavier[row] *= 1 + 1e-6
-        moved = measure(problem, label, score, heavier)
+        moved = measured(heavier)
         for metric, one in found.items():
             slope = (moved[metric].value - one.value) / 1e-6
             assert slope == pytest.approx(one.influence[row], abs=1e-6), metric
