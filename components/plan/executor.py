@@ -47,7 +47,7 @@ _TRAINER_PARAMETER = "run parameter trainer"
 _MOST_BYTES = 100_000
 """Of one parameter: KFP hands all of a step's over in one command line argument, of which Linux takes 131,072 bytes."""
 
-JUDGE = ("validate", "predict", "evaluate", "smoke_test", "judge")
+JUDGE = ("validate", "predict", "evaluate", "compare", "behave", "smoke_test", "explain", "judge")
 
 
 class Plan(NamedTuple):

@@ -2,23 +2,30 @@
 
 ::
 
-    plan ─ ingest ─ split ─┬─ validate ──────────────────────────────┐           ┌─ passed:     push ─ conclude
-                           ├─ train ─┬─ predict ───────┬─ evaluate ──┼─ judge ───┤
-                           │         └─ smoke_test ────│─────────────┘           └─ not passed: push ─ conclude
-                           └─ predict (champion, reference)                           (push records only)
+    plan ─ ingest ─┬─ settle (what became of earlier decisions) ─────────┐           ┌─ passed:     push ─ conclude
+                   └─ split ─┬─ validate ──────────────────────────────┼─ judge ───┤
+                             ├─ train ─┬─ predict ─┬─ evaluate ────────┤           └─ not passed: push ─ conclude
+                             │         │           ├─ compare ─────────┤                       (push records only)
+                             │         │           └─ behave ──────────┤
+                             │         └─ smoke_test, explain ─────────┤
+                             └─ predict (champion, reference) ─────────┘
 """
 
 from collections.abc import Mapping
 
 from kfp import dsl
 
+from components.behave.component import behave
+from components.compare.component import compare
 from components.conclude.component import conclude
 from components.evaluate.component import evaluate
+from components.explain.component import explain
 from components.ingest.component import ingest
 from components.judge.component import judge
 from components.plan.component import plan
 from components.predict.component import predict
 from components.push.component import push
+from components.settle.component import settle
 from components.smoke_test.component import smoke_test
 from components.split.component import split
 from components.train.component import train
@@ -127,6 +134,14 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 runner=beam_options,
             )
         )
+        settled = place(
+            settle(
+                examples=ingested.outputs["examples"],
+                decisions=planned.outputs["decisions"],
+                windows=planned.outputs["windows"],
+                gates=planned.outputs["gates"],
+            )
+        )
         trained = place(
             train(
                 train=parts.outputs["train"],
@@ -172,6 +187,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 champion=champion.outputs["predictions"],
                 reference=reference.outputs["predictions"],
                 gates=planned.outputs["gates"],
+                looks=planned.outputs["looks"],
                 engine=engine,
                 runner=beam_options,
             )
@@ -184,6 +200,33 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 gates=planned.outputs["smoke_test"],
             )
         )
+        compared = place(
+            compare(
+                candidate=candidate.outputs["predictions"],
+                champion=champion.outputs["predictions"],
+                examples=parts.outputs["test"],
+                model=trained.outputs["model"],
+                registered=planned.outputs["champion"],
+                gates=planned.outputs["gates"],
+            )
+        )
+        behaved = place(
+            behave(
+                model=trained.outputs["model"],
+                predictions=candidate.outputs["predictions"],
+                examples=parts.outputs["test"],
+                behaviour=planned.outputs["behaviour"],
+                registered=planned.outputs["champion"],
+            )
+        )
+        explained = place(
+            explain(
+                model=trained.outputs["model"],
+                examples=parts.outputs["test"],
+                explanation=planned.outputs["explanation"],
+                registered=planned.outputs["champion"],
+            )
+        )
         judged = place(
             judge(
                 experiment=planned.outputs["experiment"],
@@ -193,15 +236,23 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 champion=planned.outputs["champion"],
                 data_verdict=validated.outputs["verdict"],
                 metrics_verdict=evaluated.outputs["verdict"],
+                difference_verdict=compared.outputs["verdict"],
                 behaviour_verdict=smoke_tested.outputs["verdict"],
+                tests_verdict=behaved.outputs["verdict"],
+                explanation_verdict=explained.outputs["verdict"],
                 data_evidence=validated.outputs["evidence"],
                 evaluation=evaluated.outputs["evidence"],
+                comparison=compared.outputs["evidence"],
+                changes=compared.outputs["changes"],
+                behaviour=behaved.outputs["evidence"],
+                explanation=explained.outputs["evidence"],
+                settlements=settled.outputs["settlements"],
                 model=trained.outputs["model"],
                 examples=ingested.outputs["examples"],
             )
         )
 
-        def settle(name: str) -> None:
+        def finish(name: str) -> None:
             pushed = place(
                 push(
                     experiment=planned.outputs["experiment"],
@@ -218,6 +269,8 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                     report=judged.outputs["report"],
                     statistics=validated.outputs["statistics"],
                     samples=smoke_tested.outputs["samples"],
+                    sketches=compared.outputs["sketches"],
+                    settlements=settled.outputs["settlements"],
                     override=override,
                     deploy=deploy,
                     serving=serving,
@@ -236,9 +289,9 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
             )
 
         with dsl.If(judged.outputs["outcome"] == "passed", name="passed"):
-            settle("push: promote")
+            finish("push: promote")
         with dsl.Else(name="not passed") as otherwise:
-            settle("push: record")
+            finish("push: record")
         otherwise.parent_task_group.display_name = "decision"
 
     return training
