@@ -42,3 +42,13 @@ def with_interval(value: float, pair: tuple[float, float] | None) -> str:
         return number(value)
     decimals = min(9, max(3 if abs(value) < 10 else 0, 1 - math.floor(math.log10(width))))
     return f"{number(value, decimals)} [{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
+
+
+def rows_word(count: int) -> str:
+    """A number of rows."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]

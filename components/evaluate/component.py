@@ -11,6 +11,7 @@ def evaluate(
     champion: dsl.Input[dsl.Dataset],
     reference: dsl.Input[dsl.Dataset],
     gates: str,
+    looks: int,
     engine: str,
     runner: str,
     verdict: dsl.Output[dsl.Artifact],
@@ -28,6 +29,8 @@ def evaluate(
         champion: Predictions of the champion on the same rows; an empty one: there is no champion.
         reference: Predictions of the pinned reference on the same rows; an empty one: there is none.
         gates: Limits on the model, and slices (JSON), from `plan`.
+        looks: As one of how many decisions of a quarter this one counts, from `plan`: each has its share of the false
+            alarms that a quarter may have.
         engine: vectorised, or tfma for figures by TensorFlow Model Analysis.
         runner: Flags of an Apache Beam runner for tfma; empty: in this process.
         verdict: The verdict on the metrics (JSON).
@@ -50,6 +53,7 @@ def evaluate(
         champion=Manifest.from_json(Path(champion.path).read_text(), where="champion"),
         reference=Manifest.from_json(Path(reference.path).read_text(), where="reference"),
         section=EvaluationSection.from_json(gates, where="gates"),
+        looks=looks,
         engine=engine,
         beam_options=runner,
         eval_result=Path(eval_result.path),

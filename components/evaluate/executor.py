@@ -26,7 +26,8 @@ from components._shared.task import EvaluationSection
 from components._shared.verdict import Verdict
 from components._shared.windows import Window
 from components.evaluate.curves import Drawn, draw
-from components.evaluate.gate_checks import Notes, judge
+from components.evaluate.gate_checks import judge
+from components.evaluate.notes import Notes
 
 Engine = Literal["vectorised", "tfma"]
 
@@ -50,6 +51,7 @@ def evaluate(
     champion: Manifest,
     reference: Manifest,
     section: EvaluationSection,
+    looks: int = 1,
     engine: str = "vectorised",
     beam_options: str = "",
     eval_result: Path | None = None,
@@ -60,6 +62,7 @@ def evaluate(
         candidate: Predictions of the candidate on the test part.
         champion, reference: Predictions of the others on the same rows; empty ones (`model` is empty): there is none.
         section: Gates, slices, embargo.
+        looks: As one of how many decisions of a quarter this one counts.
         engine: `vectorised`, or `tfma` for figures by TensorFlow Model Analysis.
         beam_options: Flags of the Beam runner for `tfma`, separated by spaces; empty: in this process.
         eval_result: Folder for the EvalResults of `tfma`.
@@ -122,6 +125,7 @@ def evaluate(
         overall=overall,
         slices=tuple(slices),
         constant_beats_both=_constant_beats(overall),
+        looks=looks,
         curves=drawn["candidate"].curves if "candidate" in drawn else Curves(),
         champion_curves=drawn["champion"].curves if "champion" in drawn else None,
         value=value_of(rows, section.problem, candidate.base, decision=section.decision, classes=section.classes),
@@ -159,7 +163,9 @@ def _figures(
         base: The constant competitor.
         later: The first moment that is fair to the reference, if that is later than the first row's.
     """
-    gated = min((rule.min_rows for rule in section.metric.worst_slice), default=None)
+    asked = [rule.min_rows for rule in section.metric.worst_slice]
+    asked += [rule.min_rows for rule in section.champion.slices]
+    gated = min(asked, default=None)
     task: dict[str, Any] = {"decision": section.decision, "classes": section.classes}
 
     def whole(some: Rows) -> SliceFigures:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
-from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Limit, Metric, Tolerance, WorstSlice, is_better
+from components._shared.evidence import Evaluation, Figures, SliceFigures
+from components._shared.gates import METRIC_NAMES, Limit, Metric, WorstSlice, is_better
+from components._shared.measuring.evidence_of_gain import gain_of
 from components._shared.measuring.figures import JOINED
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
-from components._shared.wording import cluster_word, estimate, number, with_interval
+from components._shared.wording import cluster_word, estimate, number, rows_word, sentence
+from components.evaluate.champion_checks import beside
+from components.evaluate.notes import Notes
+from components.evaluate.sentences import undefined
 
 _MOST_REASONS = 5
 
@@ -22,22 +24,6 @@ _MEANING: dict[Metric, tuple[str, str]] = {
     "bias": ("is less biased", "is more biased"),
 }
 """What being better or worse in a metric means; of the others only the figures are given, and only in the table."""
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What the evidence does not hold.
-
-    Attributes:
-        broken: Model → rows whose score is not a finite number.
-        unfair: Model → why it may have learnt from the rows that judge.
-        reference_rows, reference_clusters: Those that are fair to the reference too; none without a reference.
-    """
-
-    broken: dict[str, int]
-    unfair: dict[str, str] = field(default_factory=dict)
-    reference_rows: int | None = None
-    reference_clusters: int | None = None
 
 
 def judge(evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> Verdict:
@@ -55,8 +41,8 @@ def judge(evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> V
     judged = all(check.outcome == "passed" for check in checks)
     if judged:
         checks += _alone(evaluation, section)
-        checks += _beside("champion", evaluation, section, notes)
-        checks += _beside("reference", evaluation, section, notes)
+        checks += beside("champion", evaluation, section, notes)
+        checks += beside("reference", evaluation, section, notes)
     outcome = merge(check.outcome for check in checks)
     return Verdict(
         subject="metrics",
@@ -80,7 +66,7 @@ def _enough(evaluation: Evaluation, section: EvaluationSection, notes: Notes) ->
             observed=evaluation.rows,
             limit=f"at least {gates.min_rows:,}",
             outcome="passed" if evaluation.rows >= gates.min_rows else "cannot_judge",
-            reason=f"{_rows(evaluation.rows)} can judge; at least {gates.min_rows:,} are needed.{why}",
+            reason=f"{rows_word(evaluation.rows)} can judge; at least {gates.min_rows:,} are needed.{why}",
         )
     ]
     if section.has_time or section.cluster is not None:
@@ -100,14 +86,10 @@ def _enough(evaluation: Evaluation, section: EvaluationSection, notes: Notes) ->
                 observed=broken,
                 limit="none",
                 outcome="failed",
-                reason=f"{_rows(broken)} have a score of the candidate that is not a finite number.",
+                reason=f"{rows_word(broken)} have a score of the candidate that is not a finite number.",
             )
         )
     return checks
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _alone(evaluation: Evaluation, section: EvaluationSection) -> list[Check]:
@@ -117,11 +99,11 @@ def _alone(evaluation: Evaluation, section: EvaluationSection) -> list[Check]:
         found = evaluation.overall.metrics.get(metric)
         name = f"metric.{metric}"
         if found is None:
-            checks.append(_undefined(name, metric, _bounds(limit)))
+            checks.append(undefined(name, metric, _bounds(limit)))
             continue
         value = found.candidate.value
         holds = _within(value, limit)
-        words = f"{_name(metric)} is {estimate(found.candidate)}; it must be {_bounds(limit)}."
+        words = f"{METRIC_NAMES[metric]} is {estimate(found.candidate)}; it must be {_bounds(limit)}."
         checks.append(
             Check(
                 name=name,
@@ -129,7 +111,7 @@ def _alone(evaluation: Evaluation, section: EvaluationSection) -> list[Check]:
                 interval=found.candidate.interval,
                 limit=_bounds(limit),
                 outcome="passed" if holds else "failed",
-                reason=_sentence(words),
+                reason=sentence(words),
             )
         )
     checks += [_beats_base(metric, evaluation.overall.metrics.get(metric)) for metric in gates.beats_base_rate]
@@ -141,7 +123,7 @@ def _alone(evaluation: Evaluation, section: EvaluationSection) -> list[Check]:
 def _beats_base(metric: Metric, found: Figures | None) -> Check:
     name = f"metric.beats_base_rate.{metric}"
     if found is None:
-        return _undefined(name, metric, "better than a constant's")
+        return undefined(name, metric, "better than a constant's")
     if found.constant is None:
         return Check(
             name=name,
@@ -158,8 +140,8 @@ def _beats_base(metric: Metric, found: Figures | None) -> Check:
         interval=found.candidate.interval,
         limit=f"better than a constant's {number(found.constant)}",
         outcome="passed" if better else "failed",
-        reason=_sentence(
-            f"{_name(metric)}, {estimate(found.candidate)}, {verb} the {number(found.constant)} "
+        reason=sentence(
+            f"{METRIC_NAMES[metric]}, {estimate(found.candidate)}, {verb} the {number(found.constant)} "
             "of a constant that knows only the average of the training labels."
         ),
     )
@@ -190,179 +172,13 @@ def _worst_slice(rule: WorstSlice, slices: tuple[SliceFigures, ...]) -> list[Che
             interval=value.interval,
             limit=f"{bounds} in slices of at least {rule.min_rows:,} rows",
             outcome=outcome,
-            reason=_sentence(
-                f"{_name(rule.metric)} where {found.column} is {found.value} ({_rows(found.rows)}) is "
+            reason=sentence(
+                f"{METRIC_NAMES[rule.metric]} where {found.column} is {found.value} ({rows_word(found.rows)}) is "
                 f"{estimate(value)}; it must be {bounds}.{note}"
             ),
         )
         for found, value in (failing or named[:1])
     ]
-
-
-def _beside(other: str, evaluation: Evaluation, section: EvaluationSection, notes: Notes) -> list[Check]:
-    """Checks of the candidate beside the champion, or beside the pinned reference; none if there is no such model."""
-    gates = section.champion
-    present = evaluation.champion if other == "champion" else evaluation.reference
-    if not present:
-        return []
-    if broken := notes.broken.get(other, 0):
-        return [
-            Check(
-                name=f"{other}.finite_scores",
-                observed=broken,
-                limit="none",
-                outcome="cannot_judge",
-                reason=f"{_rows(broken)} have a score of the {other} that is not a finite number.",
-            )
-        ]
-    if (why := notes.unfair.get(other)) and (other == "champion" or gates.reference):
-        return [
-            Check(
-                name=f"{other}.fair_rows",
-                limit="rows that no model has learnt from",
-                outcome="cannot_judge",
-                reason=f"The {other} may have learnt from rows that judge here: {why}.",
-            )
-        ]
-    if other == "reference" and gates.reference and notes.reference_rows is not None:
-        short = _enough_for_reference(section, notes)
-        if short is not None:
-            return [short]
-    tolerances = dict(gates.tolerance if other == "champion" else gates.reference)
-    checks = []
-    if other == "champion":
-        if gates.improve == "point":
-            checks.append(_improves(gates.primary, evaluation.overall.metrics.get(gates.primary)))
-        else:
-            tolerances = {gates.primary: tolerances.get(gates.primary, Tolerance(worse_by=0)), **tolerances}
-    checks += [
-        _tolerated(other, metric, tolerance, evaluation.overall.metrics.get(metric))
-        for metric, tolerance in tolerances.items()
-    ]
-    return checks
-
-
-def _enough_for_reference(section: EvaluationSection, notes: Notes) -> Check | None:
-    rows, clusters = notes.reference_rows or 0, notes.reference_clusters or 0
-    gates = section.metric
-    few_clusters = (section.has_time or section.cluster is not None) and clusters < gates.min_days
-    if rows >= gates.min_rows and not few_clusters:
-        return None
-    return Check(
-        name="reference.min_rows",
-        observed=rows,
-        limit=f"at least {gates.min_rows:,}",
-        outcome="cannot_judge",
-        reason=(
-            f"Only {_rows(rows)} in {cluster_word(section, clusters)} are later than the labels that the pinned "
-            f"reference has used; {gates.min_rows:,} rows and {gates.min_days:,} days are needed. Pin an older version."
-        ),
-    )
-
-
-def _improves(metric: Metric, found: Figures | None) -> Check:
-    name = f"champion.improve.{metric}"
-    limit = "better than the champion's"
-    if found is None or found.difference is None or found.champion is None:
-        return _undefined(name, metric, limit)
-    better = is_better(metric, found.candidate.value, found.champion.value)
-    return Check(
-        name=name,
-        observed=found.difference.value,
-        interval=found.difference.interval,
-        limit=limit,
-        outcome="passed" if better else "failed",
-        reason=_sentence(f"{_compared(metric, found, 'champion')}; it must be better."),
-    )
-
-
-def _tolerated(other: str, metric: Metric, tolerance: Tolerance, found: Figures | None) -> Check:
-    name = f"{other}.{metric}"
-    by_interval = tolerance.evidence == "interval"
-    limit = f"worse by at most {number(tolerance.worse_by)}" if tolerance.worse_by else "not worse"
-    if by_interval:
-        limit += ", the whole interval"
-    worse = None if found is None else _worsening(metric, found, other)
-    difference = None if found is None else _difference(found, other)
-    if found is None or worse is None or difference is None:
-        return _undefined(name, metric, limit)
-    if by_interval and worse.interval is None:
-        return Check(
-            name=name,
-            observed=difference.value,
-            limit=limit,
-            outcome="cannot_judge",
-            reason=_sentence(f"{_name(metric)} has no interval here: the rows lie in too few clusters."),
-        )
-    worst = worse.interval[1] if by_interval and worse.interval is not None else worse.value
-    allowed = (
-        f"worse by at most {number(tolerance.worse_by)} is allowed" if tolerance.worse_by else "it must not be worse"
-    )
-    evidence = " over the whole interval" if by_interval else ""
-    return Check(
-        name=name,
-        observed=difference.value,
-        interval=difference.interval,
-        limit=limit,
-        outcome="passed" if worst <= tolerance.worse_by else "failed",
-        reason=_sentence(f"{_compared(metric, found, other)}; {allowed}{evidence}."),
-    )
-
-
-def _difference(found: Figures, other: str) -> Estimate | None:
-    return found.difference if other == "champion" else found.reference_difference
-
-
-def _worsening(metric: Metric, found: Figures, other: str) -> Estimate | None:
-    """How much worse the candidate is: positive is worse. A bias is worse by what its size has grown."""
-    difference = _difference(found, other)
-    model = found.champion if other == "champion" else found.reference
-    if difference is None or model is None:
-        return None
-    if metric == "bias":
-        return _bias_growth(found.candidate, model, difference)
-    if metric not in HIGHER_IS_BETTER:
-        return difference
-    pair = difference.interval
-    return Estimate(value=-difference.value, interval=None if pair is None else (-pair[1], -pair[0]))
-
-
-def _bias_growth(candidate: Estimate, other: Estimate, difference: Estimate) -> Estimate:
-    """The growth of |bias|. It is never more than the difference of the biases, so that one's half width bounds it."""
-    value = abs(candidate.value) - abs(other.value)
-    if difference.interval is None:
-        return Estimate(value=value)
-    half = (difference.interval[1] - difference.interval[0]) / 2
-    if candidate.value * other.value < 0:
-        # |candidate| - |other| then moves with the sum of the two, whose spread the difference does not show.
-        widths = [(pair[1] - pair[0]) / 2 for pair in (candidate.interval, other.interval) if pair is not None]
-        half = max(half, sum(widths))
-    return Estimate(value=value, interval=(value - half, value + half))
-
-
-def _compared(metric: Metric, found: Figures, other: str) -> str:
-    """`log-loss is worse than the champion's by 0.009 [0.001, 0.017]`, without a full stop."""
-    worse = _worsening(metric, found, other)
-    name = "size of the bias" if metric == "bias" else _name(metric)
-    whose = "champion's" if other == "champion" else "pinned reference's"
-    if worse is None:
-        return f"{name} has no value"
-    if worse.value == 0:
-        return f"{name} is the same as the {whose}"
-    pair = worse.interval
-    if worse.value > 0:
-        return f"{name} is worse than the {whose} by {with_interval(worse.value, pair)}"
-    turned = None if pair is None else (-pair[1], -pair[0])
-    return f"{name} is better than the {whose} by {with_interval(-worse.value, turned)}"
-
-
-def _undefined(name: str, metric: Metric, limit: str) -> Check:
-    return Check(
-        name=name,
-        limit=limit,
-        outcome="cannot_judge",
-        reason=_sentence(f"{_name(metric)} has no value on these rows: their labels are all alike."),
-    )
 
 
 def _within(value: float, limit: Limit) -> bool:
@@ -383,15 +199,6 @@ def _bounds(limit: Limit) -> str:
     if limit.max is not None:
         words.append(f"at most {number(limit.max)}")
     return " and ".join(words) or "anything"
-
-
-def _name(metric: Metric) -> str:
-    return METRIC_NAMES[metric]
-
-
-def _sentence(text: str) -> str:
-    """The text with a capital first letter."""
-    return text[:1].upper() + text[1:]
 
 
 def _listed(words: list[str]) -> str:
@@ -430,11 +237,11 @@ def _against_champion(evaluation: Evaluation) -> str:
             continue
         decimals = 3 if abs(found.candidate.value) < 10 else 1
         values = [number(one.value, decimals) for one in (found.candidate, found.champion)]
-        figures = f"{_name(metric)} {' against '.join(values)}"
-        growth = _worsening(metric, found, "champion")
-        if growth is None or growth.value == 0 or (growth.interval and growth.interval[0] <= 0 <= growth.interval[1]):
-            unclear.append(_name(metric))
-        elif growth.value < 0:
+        figures = f"{METRIC_NAMES[metric]} {' against '.join(values)}"
+        gain = gain_of(metric, found)
+        if gain is None or gain.value == 0 or (gain.interval and gain.interval[0] <= 0 <= gain.interval[1]):
+            unclear.append(METRIC_NAMES[metric])
+        elif gain.value > 0:
             better.append(f"{good} ({figures})")
         else:
             worse.append(f"{bad} ({figures})")

@@ -8,7 +8,15 @@ from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import Estimate, Figures, SliceFigures
 from components._shared.gates import METRICS_OF, Metric
 from components._shared.measuring.fair_rows import Rows
-from components._shared.measuring.intervals import cluster_sums, half_widths, resampled_gaps, root_mean_square_width
+from components._shared.measuring.intervals import (
+    cluster_sums,
+    freedom,
+    half_widths,
+    resampled_gaps,
+    skewness,
+    standard_errors,
+    student_quantile,
+)
 from components._shared.measuring.metrics import Floats, Measured, constant, measure
 from components._shared.task import Problem
 
@@ -179,25 +187,36 @@ def _estimates(
     if differences:
         sums = np.hstack([sums, np.stack(differences, axis=1)])
     weight = cluster_sums([rows.weight], rows.cluster, rows.clusters)
-    widths = half_widths(sums, weight / weight.sum())
+    share = weight / weight.sum()
+    widths = half_widths(sums, share)
+    errors, bent = standard_errors(sums, share), skewness(sums, share)
     if np.isfinite(widths).any():
-        at_least = _calibration_widths(rows, measured)
+        at_least = _calibration_errors(rows, measured)
         for position, (metric, name) in enumerate([*columns, *paired]):
             if metric == "calibration_error":
-                widths[position] = max(widths[position], at_least[name])
+                errors[position] = max(errors[position], at_least[name])
+                widths[position] = max(widths[position], student_quantile(freedom(rows.clusters)) * at_least[name])
     result = {}
-    for (metric, name), width in zip([*columns, *paired], widths, strict=True):
-        value = values[metric, name]
-        low, high = (-np.inf, np.inf) if " - " in name else _RANGE[metric]
-        interval = None
-        if np.isfinite(width):
+    for position, (metric, name) in enumerate([*columns, *paired]):
+        value, width = values[metric, name], widths[position]
+        if not np.isfinite(width):
+            result[metric, name] = Estimate(value=rounded(value))
+        elif " - " in name:
+            result[metric, name] = Estimate(
+                value=rounded(value),
+                interval=(rounded(value - width), rounded(value + width)),
+                error=rounded(errors[position]),
+                skewness=rounded(bent[position]),
+            )
+        else:
+            low, high = _RANGE[metric]
             interval = (rounded(max(low, value - width)), rounded(min(high, value + width)))
-        result[metric, name] = Estimate(value=rounded(value), interval=interval)
+            result[metric, name] = Estimate(value=rounded(value), interval=interval)
     return result
 
 
-def _calibration_widths(rows: Rows, measured: dict[str, dict[Metric, Measured]]) -> dict[str, float]:
-    """Model, or `candidate - other` → the least half width of the interval of its calibration error."""
+def _calibration_errors(rows: Rows, measured: dict[str, dict[Metric, Measured]]) -> dict[str, float]:
+    """Model, or `candidate - other` → the least standard error of its calibration error, upwards bias included."""
     moves: dict[str, Floats] = {}
     for name, metrics in measured.items():
         found = metrics.get("calibration_error")
@@ -205,4 +224,4 @@ def _calibration_widths(rows: Rows, measured: dict[str, dict[Metric, Measured]])
             moves[name] = resampled_gaps(found.gap, found.bins, rows.weight, rows.cluster, rows.clusters)
     for name in [name for name in moves if name != "candidate"]:
         moves[f"candidate - {name}"] = moves["candidate"] - moves[name]
-    return {name: root_mean_square_width(found, rows.clusters) for name, found in moves.items()}
+    return {name: float(np.sqrt(np.mean(found**2))) for name, found in moves.items()}

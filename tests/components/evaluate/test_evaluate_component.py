@@ -32,7 +32,7 @@ def _run(folder: Path, gates: Any, **predictions: Any) -> dict[str, dict[str, An
     written = run_step(
         "evaluate",
         folder,
-        parameters={"gates": gates.to_json(), "engine": "vectorised", "runner": ""},
+        parameters={"gates": gates.to_json(), "looks": 1, "engine": "vectorised", "runner": ""},
         inputs=dict.fromkeys(predictions, "Dataset"),
         outputs=OUTPUTS,
     )["artifacts"]

@@ -365,7 +365,7 @@ def test_a_conflict_is_said_plainly(predictions: Any, section: Any, nobody: Any)
 
     assert verdict.outcome == "failed"
     outcomes = _outcomes(verdict)
-    assert (outcomes["champion.auc"], outcomes["champion.log_loss"]) == ("passed", "failed")
+    assert (outcomes["champion.improve.auc"], outcomes["champion.log_loss"]) == ("passed", "failed")
     assert "ranks better (AUC" in verdict.summary
     assert "but gives worse probabilities (log-loss" in verdict.summary
     assert "The base rate beats both in log-loss" in verdict.summary
@@ -394,7 +394,7 @@ def test_multiclass_and_regression_are_judged_too(predictions: Any, section: Any
     won = evaluate(candidate=near, champion=far, reference=nobody, section=section("regression"))
     lost = evaluate(candidate=far, champion=near, reference=nobody, section=section("regression"))
     assert (won.verdict.outcome, lost.verdict.outcome) == ("passed", "failed")
-    assert _outcomes(lost.verdict)["champion.rmse"] == "failed"
+    assert _outcomes(lost.verdict)["champion.improve.rmse"] == "failed"
     assert sum(point.y for point in won.evaluation.curves.residuals) == pytest.approx(1)
     assert len(won.evaluation.curves.predicted) == 15
     assert "has smaller errors" in won.verdict.summary

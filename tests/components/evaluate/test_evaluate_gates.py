@@ -8,7 +8,8 @@ import pytest
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
 from components._shared.verdict import Check
-from components.evaluate.gate_checks import Notes, judge
+from components.evaluate.gate_checks import judge
+from components.evaluate.notes import Notes
 
 
 def _figures(candidate: float, champion: float, half: float = 0.01, **more: Any) -> Figures:
@@ -49,7 +50,7 @@ def _checks(evaluation: Evaluation, section: Any) -> dict[str, Check]:
     return {check.name: check for check in judge(evaluation, section, Notes(broken={})).checks}
 
 
-ONLY = {"tolerance": {}, "reference": {}, "primary": "auc"}
+ONLY = {"tolerance": {}, "reference": {}, "primary": "auc", "improve": "no"}
 NOTHING = {"metric": {"beats_base_rate": []}, "champion": {**ONLY, "tolerance": {"auc": {"worse_by": 1}}}}
 
 
@@ -117,8 +118,8 @@ def test_a_primary_metric_without_a_tolerance_must_not_be_worse(section: Any) ->
 
 
 @pytest.mark.parametrize(("candidate", "outcome"), [(0.701, "passed"), (0.7, "failed"), (0.699, "failed")])
-def test_improve_asks_for_a_better_primary_metric(candidate: float, outcome: str, section: Any) -> None:
-    gates = section(gates={"metric": {"beats_base_rate": []}, "champion": {**ONLY, "improve": True}})
+def test_improve_by_its_estimate_asks_for_a_better_primary_metric(candidate: float, outcome: str, section: Any) -> None:
+    gates = section(gates={"metric": {"beats_base_rate": []}, "champion": {**ONLY, "improve": "point"}})
     checks = _checks(_evaluation({"auc": _figures(candidate, 0.7)}), gates)
     assert checks["champion.improve.auc"].outcome == outcome
     assert "champion.auc" not in checks
@@ -135,7 +136,11 @@ def test_a_bias_is_worse_when_it_is_larger_either_way(
         "regression",
         gates={
             "metric": {"beats_base_rate": []},
-            "champion": {"primary": "bias", "tolerance": {"bias": {"worse_by": 0.1, "evidence": "interval"}}},
+            "champion": {
+                "primary": "bias",
+                "improve": "no",
+                "tolerance": {"bias": {"worse_by": 0.1, "evidence": "interval"}},
+            },
         },
     )
     evaluation = _evaluation({"bias": _figures(candidate, champion)}, problem="regression")
@@ -165,7 +170,10 @@ def test_every_large_slice_that_breaks_the_limit_is_named_and_small_ones_are_not
 
 
 def test_a_gated_metric_without_a_value_cannot_be_judged(section: Any) -> None:
-    gates = section(gates={"metric": {"beats_base_rate": ["auc"], "limits": {"auc": {"min": 0.5}}}})
+    champion = {"improve": "no"}
+    gates = section(
+        gates={"metric": {"beats_base_rate": ["auc"], "limits": {"auc": {"min": 0.5}}}, "champion": champion}
+    )
     verdict = judge(_evaluation({"log_loss": _figures(0.5, 0.5)}), gates, Notes(broken={}))
     outcomes = {check.name: check.outcome for check in verdict.checks}
     assert outcomes["metric.auc"] == outcomes["metric.beats_base_rate.auc"] == "cannot_judge"

@@ -1,0 +1,109 @@
+"""Is a model better beyond doubt? The chance that luck alone makes a difference look so large.
+
+A difference `d` of sums over G clusters, with the jackknife's standard error `s` (`intervals.py`), is held against
+Student's distribution: `t = (d - bound) / s` with G - 1 degrees of freedom. That is right if the clusters' sums are
+spread evenly about their mean. If they lean to the left (a little better on most days, much worse on a few), a month
+without the bad days looks too good: at a chance of 0.0005 and a skewness of -1, thirty days said "better" five times
+too often. So t is corrected for the skewness `k` of the sums,
+
+    t' = √G (T + k T²/3 + k² T³/27 + k/(6 G))   with   T = t/√G
+
+(Hall, On the removal of skewness by transformation, 1992), and the smaller of t and t' is taken: the correction may
+only take evidence away. Two times too often is left of the five, with thirty days; that much room the sharing of false
+alarms among overlapping nights has (docs/statistics.md, and `benchmarks/promotion_simulation.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from components._shared.evidence import Estimate, Figures
+from components._shared.gates import HIGHER_IS_BETTER, Metric
+from components._shared.measuring.intervals import freedom
+from components._shared.measuring.student import upper_tail
+
+Other = Literal["champion", "reference"]
+
+
+def level_of_a_look(false_alarms: float, looks: int) -> float:
+    """The largest chance of luck that one decision may have.
+
+    It holds whatever the decisions share: rows, models, days (Bonferroni).
+
+    Args:
+        false_alarms: Largest share of quarters in which a candidate that is no better replaces the champion.
+        looks: As one of how many decisions of a quarter this one counts.
+    """
+    return false_alarms / max(1, looks)
+
+
+def chance_of_luck(difference: Estimate, clusters: int, *, above: float = 0.0) -> float | None:
+    """The chance of a difference so large, or larger, where the true one is `above`: a one-sided p-value.
+
+    Args:
+        difference: With its standard error and skewness; positive is what is to be shown.
+        clusters: That it rests on.
+        above: What it is to be larger than.
+
+    Returns:
+        None where there is no standard error.
+    """
+    if difference.error is None:
+        return None
+    distance = difference.value - above
+    if difference.error <= 0:
+        return 0.0 if distance > 0 else 1.0
+    t = distance / difference.error
+    return upper_tail(min(t, _without_skewness(t, difference.skewness or 0.0, clusters)), freedom(clusters))
+
+
+def gain_of(metric: Metric, found: Figures, other: Other = "champion") -> Estimate | None:
+    """How much better the candidate is than another model: positive is better. None where there is no such model.
+
+    A bias is better by what its size has shrunk.
+    """
+    difference = found.difference if other == "champion" else found.reference_difference
+    model = found.champion if other == "champion" else found.reference
+    if difference is None or model is None:
+        return None
+    if metric == "bias":
+        return turned(_growth_of_bias(found.candidate, model, difference))
+    return difference if metric in HIGHER_IS_BETTER else turned(difference)
+
+
+def turned(difference: Estimate) -> Estimate:
+    """The difference seen from the other side."""
+    pair = difference.interval
+    return Estimate(
+        value=-difference.value,
+        interval=None if pair is None else (-pair[1], -pair[0]),
+        error=difference.error,
+        skewness=None if difference.skewness is None else -difference.skewness,
+    )
+
+
+def _growth_of_bias(candidate: Estimate, other: Estimate, difference: Estimate) -> Estimate:
+    """The growth of |bias|. It is never more than the difference of the biases, so that one's half width bounds it."""
+    value = abs(candidate.value) - abs(other.value)
+    if difference.interval is None:
+        return Estimate(value=value)
+    half = (difference.interval[1] - difference.interval[0]) / 2
+    error, skewness = difference.error, difference.skewness
+    if candidate.value < 0 and skewness is not None:
+        skewness = -skewness
+    if candidate.value * other.value < 0:
+        # |candidate| - |other| then moves with the sum of the two, whose spread the difference does not show.
+        widths = [(pair[1] - pair[0]) / 2 for pair in (candidate.interval, other.interval) if pair is not None]
+        wider = max(half, sum(widths))
+        # No less than the error of the sum: the half widths are the same multiple of the errors, or a larger one.
+        error = None if error is None else error * (wider / half) if half else None
+        half, skewness = wider, 0.0
+    return Estimate(value=value, interval=(value - half, value + half), error=error, skewness=skewness)
+
+
+def _without_skewness(t: float, skewness: float, clusters: int) -> float:
+    groups = freedom(clusters) + 1
+    share = t / math.sqrt(groups)
+    bent = share + skewness * share**2 / 3 + skewness**2 * share**3 / 27 + skewness / (6 * groups)
+    return math.sqrt(groups) * bent
