@@ -2,6 +2,10 @@
 
 A pure function of the attempts and of the run's windows. What has been settled already is settled again, to the same
 result: so a run that is repeated finds every step in the cache, and one that was killed loses nothing.
+
+A run settles a few decisions only: those of which a block became whole most recently. With nightly runs these are not
+the newest ones, which nothing is known of, but those of 30, 60 and 90 days ago (for blocks of 30 days), so that each
+is settled after each of its blocks, however many there are.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ _LONGEST = 300
 
 
 def decisions_to_settle(models: Registry, gates: EvaluationSection, windows: Windows) -> Decisions:
-    """The newest decisions with at least one whole block of labelled rows after them, the newest first.
+    """The decisions of which a block of labelled rows became whole most recently, the newest decision first.
 
     Args:
         models: Holds the attempts.
@@ -29,14 +33,16 @@ def decisions_to_settle(models: Registry, gates: EvaluationSection, windows: Win
         if attempt.result in ("promoted", "rejected") and attempt.promise is not None:
             # Promoted by an override after it was rejected: the later decision counts.
             last[attempt.judgement] = (name, attempt)
-    newest = sorted(last.values(), key=lambda pair: (pair[1].windows.as_of, pair[1].created, pair[0]), reverse=True)
+    ripe = []
+    for name, attempt in last.values():
+        blocks = blocks_to_settle(attempt.windows.as_of, gates, windows)
+        if blocks:
+            ripe.append((blocks[max(blocks)].end, attempt.windows.as_of, attempt.created, name, attempt))
     found: list[Decision] = []
-    for name, attempt in newest:
-        if len(found) == gates.promises.decisions:
-            break
-        if blocks_to_settle(attempt.windows.as_of, gates, windows):
-            decision = _decision(models, name, attempt)
-            found += [decision] if decision is not None else []
+    for *_, name, attempt in sorted(ripe, key=lambda each: each[:4], reverse=True):
+        decision = _decision(models, name, attempt) if len(found) < gates.promises.decisions else None
+        found += [decision] if decision is not None else []
+    found.sort(key=lambda decision: decision.as_of, reverse=True)
     return Decisions(decisions=tuple(found))
 
 

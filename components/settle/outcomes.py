@@ -151,13 +151,16 @@ def _too_few(whole: Block, section: EvaluationSection) -> str:
 def _told(decision: Decision, found: _Measured, whole: Block, section: EvaluationSection) -> str:
     """What was promised, and what came true."""
     rows = f"{whole.rows:,} later rows ({cluster_word(section, whole.clusters)})"
-    came = f"On {rows}, {_metric(decision)} is {_than(decision)} {_by(found.gain)}"
+    sense = _sense(found.gain)
+    came = f"On {rows}, {_metric(decision)} is {sense} than {_other(decision)}’s by {_amount(found.gain)}"
     promised = promised_gain(decision)
     if promised is None:
         return f"{came}."
-    when = "promised was" if decision.result == "promoted" else "on the rows that judged it, it was"
-    sense = _sense(found.gain) == _sense(promised)
-    return f"{came}; {when} {_amount(promised) if sense else _by(promised)}."
+    if decision.result == "rejected":
+        return f"{came}; on the rows that judged it, it was {_by(promised)}."
+    amount = _amount(promised) if sense == _sense(promised) else _by(promised)
+    # What somebody promoted in spite of the verdict, nobody promised.
+    return f"{came}; {amount} was {'expected' if decision.overridden else 'promised'}."
 
 
 def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
@@ -211,10 +214,6 @@ def _other(decision: Decision) -> str:
 
 def _sense(gain: Estimate) -> str:
     return "worse" if gain.value < 0 else "better"
-
-
-def _than(decision: Decision) -> str:
-    return f"against {_other(decision)}"
 
 
 def _by(gain: Estimate) -> str:
