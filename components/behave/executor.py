@@ -17,7 +17,6 @@ from components._shared.saved_model import SavedModel
 from components._shared.scoring import score_batch
 from components._shared.task import BehaviourSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
-from components._shared.wording import rows_word
 from components.behave.wording import case_in_words, expectation_in_words, interval_in_words, share_in_words
 
 
@@ -144,7 +143,7 @@ def _reason(found: BehaviourFound) -> str:
     """What was found, in words, with the worst case."""
     assert found.violations is not None
     count = round(found.violations.value * found.rows)
-    said = f"{f'{count:,}' if count else 'none'} of {rows_word(found.rows)} {'break' if count > 1 else 'breaks'} it"
+    said = f"{f'{count:,}' if count else 'none'} of {found.rows:,} {'row' if found.rows == 1 else 'rows'} {'break' if count > 1 else 'breaks'} it"
     beside = [share_in_words(found.violations.value)] if count else []
     beside.append(interval_in_words(found.violations))
     if count and found.near is not None and found.elsewhere is not None:
