@@ -136,7 +136,30 @@ class DecisionRule(Contract):
             error = score - label
             return np.where(error < 0, -under * error, over * error)
         decided = self.decisions(problem, score, classes)
-        costs: NDArray[np.float64] = self._matrix(problem, classes)[label.astype(np.int64), decided]
+        return None if decided is None else self.cost_of_decisions(problem, label, decided, classes)
+
+    def cost_of_decisions(
+        self,
+        problem: str,
+        label: NDArray[np.float64],
+        decided: NDArray[np.int64] | int,
+        classes: tuple[str | int, ...] | None = None,
+    ) -> NDArray[np.float64]:
+        """Classification: what each row costs when so is decided.
+
+        Args:
+            problem: Of the task.
+            label: Per row: 0/1, or the number of the class.
+            decided: Per row, or for all of them: 0/1, or the number of the class.
+            classes: Multiclass: their names, in order.
+        """
+        import numpy as np
+
+        if problem == "binary_classification":
+            matrix = np.asarray([_number(self.costs, name) for name in BINARY_COSTS]).reshape(2, 2)
+        else:
+            matrix = np.asarray(self.cost_matrix(classes or ()))
+        costs: NDArray[np.float64] = matrix[label.astype(np.int64), decided]
         return costs
 
     def constant_decision(
@@ -180,16 +203,7 @@ class DecisionRule(Contract):
             return None
         if problem == "regression":
             return self.cost_of_rows(problem, label, np.full(len(label), decided))
-        costs: NDArray[np.float64] = self._matrix(problem, classes)[label.astype(np.int64), int(decided)]
-        return costs
-
-    def _matrix(self, problem: str, classes: tuple[str | int, ...] | None) -> NDArray[np.float64]:
-        """True class × decided class → cost; binary: 0 and 1."""
-        import numpy as np
-
-        if problem == "binary_classification":
-            return np.asarray([_number(self.costs, name) for name in BINARY_COSTS]).reshape(2, 2)
-        return np.asarray(self.cost_matrix(classes or ()))
+        return self.cost_of_decisions(problem, label, int(decided), classes)
 
 
 def balance(costs: Mapping[str, Any]) -> float:

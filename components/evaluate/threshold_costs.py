@@ -32,7 +32,7 @@ def threshold_costs(
     declared = decision.threshold_of("binary_classification")
     if not decision.costs or declared is None:
         return (), None
-    acting, not_acting = (_costs(rows, decision, np.full(len(rows), acts)) for acts in (1.0, 0.0))
+    acting, not_acting = (decision.cost_of_decisions("binary_classification", rows.label, acts) for acts in (1, 0))
     best = _best(rows, score, acting - not_acting, declared)
     chosen, hindsight = (np.where(score >= threshold, acting, not_acting) for threshold in (declared, best))
     found = ThresholdCost(
@@ -46,11 +46,6 @@ def threshold_costs(
     # Rounded first: a score that is itself a point must lie on the same side of it as it is drawn.
     grid = np.unique([rounded(point) for point in points])
     return _curve(rows, score, acting, not_acting, grid), found
-
-
-def _costs(rows: Rows, decision: DecisionRule, decided: Floats) -> Floats:
-    costs = decision.cost_of_rows("binary_classification", rows.label, decided)
-    return np.zeros(len(rows)) if costs is None else costs
 
 
 def _best(rows: Rows, score: Floats, more: Floats, declared: float) -> float:

@@ -162,6 +162,14 @@ def test_a_declared_threshold_that_is_among_the_best_is_the_best() -> None:
     assert found.saved.value == 0
 
 
+def test_a_threshold_of_zero_acts_on_every_row() -> None:
+    rows = days(10)
+    _, found = threshold_costs(rows, rows.scores["candidate"] * 0, RULE.model_copy(update={"threshold": 0.0}))
+    assert found is not None
+    assert found.declared_cost.value == pytest.approx(12)
+    assert found.best_cost.value == pytest.approx(min(12, 60 * rows.label.mean()))
+
+
 def test_where_no_row_should_be_acted_on_the_best_threshold_lies_above_all_scores() -> None:
     rows = rows_of(np.zeros(6), [0.3, 0.4, 0.5, 0.6, 0.7, 1.0], np.arange(6))
     _, found = threshold_costs(rows, rows.scores["candidate"], RULE)
