@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from components.train.coefficients import LinearFunction, natural_terms
+from components.train.documents.writing import write_documents
 from components.train.encoding_info import encoding_info
 from components.train.job import TrainedModel, TrainingJob
-from components.train.network import FitParameters, export, fit
+from components.train.network import FitParameters, FittedNetwork, export, fit
 
 
 class LinearParameters(FitParameters):
@@ -18,8 +20,10 @@ class LinearParameters(FitParameters):
 
 def train(job: TrainingJob) -> TrainedModel:
     """Fits and writes the model; the weights are those of standardised numbers and of single categories."""
-    fitted = fit(job, job.read_parameters(LinearParameters))
+    parameters = job.read_parameters(LinearParameters)
+    fitted = fit(job, parameters)
     export(job, fitted)
+    documents, notices = write_documents(job, fitted)
     kernel, table, bias = (variable.numpy() for variable in fitted.network.get_layer("layer_1").weights)
     terms = [*fitted.encoding.dense_terms, *fitted.encoding.categories, "(intercept)"]
     coefficients: dict[str, float] = {}
@@ -28,10 +32,35 @@ def train(job: TrainingJob) -> TrainedModel:
             coefficients |= {f"{term} → {name}": float(w) for name, w in zip(job.classes, row, strict=True)}
         else:
             coefficients[term] = float(row[0])
+    natural = natural_terms(_function(job, fitted, parameters), job.train)
     return TrainedModel(
         metrics=fitted.metrics,
         curve=fitted.curve,
         coefficients=coefficients,
+        terms=natural.terms,
         encoding=encoding_info(fitted.encoding),
-        notices=fitted.notices,
+        documents=documents,
+        notices=(*fitted.notices, *natural.notices, *notices),
+    )
+
+
+def _function(job: TrainingJob, fitted: FittedNetwork, parameters: LinearParameters) -> LinearFunction:
+    """The fitted model without TensorFlow."""
+    kernel, table, bias = (
+        variable.numpy().astype("float64") for variable in fitted.network.get_layer("layer_1").weights
+    )
+    mean, std = (job.labels.base[0], job.labels.std or 1.0) if job.problem == "regression" else (0.0, 1.0)
+    return LinearFunction(
+        problem=job.problem,
+        classes=job.classes,
+        encoding=fitted.encoding,
+        kernel=kernel,
+        table=table,
+        bias=bias,
+        scale=std if job.problem == "regression" else fitted.calibration.slope,
+        offset=mean if job.problem == "regression" else fitted.calibration.shift,
+        label_mean=mean,
+        label_std=std,
+        mean_weight=job.labels.mean_weight,
+        l2=parameters.l2,
     )
