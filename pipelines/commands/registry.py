@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import itertools
-import json
 import os
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +18,14 @@ from components._shared.errors import InputError, NotFoundError, ServingError
 from components._shared.garbage import Garbage, find_garbage, remove_garbage
 from components._shared.known_registries import known_registries
 from components._shared.records import Attempt, Champion
-from components._shared.registry import Registry, open_root, tasks_in
+from components._shared.registry import Registry
 from components._shared.windows import parse_span
 from components.push.deployment import deploy as deployed
 from components.push.deployment import follow_champion, samples_of, server_of
 from components.push.server import Overtaken
-from pipelines.cluster.settings import ClusterSettings, settings_of_a_cluster
+from pipelines.cluster.settings import settings_of_a_cluster
+from pipelines.commands.registry_options import CLUSTER, JSON, is_default, registry_of, registry_options
+from pipelines.commands.tables import plain, print_json, print_table
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,23 +33,6 @@ _LATEST = 10
 _SHORTEST_GRACE_DAYS = 1
 
 
-def _registry_options(command: Command) -> Command:
-    task = click.option("--task-name", default="", help="Name of the task, where the registry holds several.")
-    return _REGISTRY(_CLUSTER(task(command)))
-
-
-_CLUSTER = click.option(
-    "--cluster",
-    "settings",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="SAIKI_CLUSTER",
-    show_envvar=True,
-    help="The cluster's settings.yaml: its roots, unless others are named; for a server, its namespace.",
-)
-_REGISTRY = click.option(
-    "--registry", default=".saiki/registry", show_default=True, help="Registry: folder, gs://… or s3://…"
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 _WHY = click.option("--why", required=True, help="The reason, for the record.")
 
 
@@ -71,8 +52,8 @@ def _serving_options(command: Command) -> Command:
 
 
 @click.command(short_help="Champion, versions, attempts and moves of a task.")
-@_registry_options
-@_JSON
+@registry_options
+@JSON
 def models(registry: str, task_name: str, settings: Path | None, as_json: bool) -> None:
     """Lists champion, versions, attempts and moves of a task.
 
@@ -82,24 +63,24 @@ def models(registry: str, task_name: str, settings: Path | None, as_json: bool) 
       saiki models --cluster manifests/overlays/gke/settings.yaml
       saiki models --registry gs://bucket/registry --task-name flights --json
     """
-    found, _ = _on_cluster(registry, task_name, settings)
+    found, _ = registry_of(registry, task_name, settings)
     champion, _ = found.champion()
     versions = found.versions()
     attempts = found.tries()
     moves = found.moves()
     if as_json:
-        _print_json(
+        print_json(
             {
                 "task": found.task,
-                "champion": _plain(champion),
-                "versions": [{"version": each.number, "uri": each.uri, **_plain(each.lineage)} for each in versions],
-                "attempts": {name: _plain(attempt) for name, attempt in attempts.items()},
-                "moves": [_plain(move) for move in moves],
+                "champion": plain(champion),
+                "versions": [{"version": each.number, "uri": each.uri, **plain(each.lineage)} for each in versions],
+                "attempts": {name: plain(attempt) for name, attempt in attempts.items()},
+                "moves": [plain(move) for move in moves],
             }
         )
         return
     click.echo(f"{found.task}: {_describe(champion)}\n")
-    _print_table(
+    print_table(
         ["version", "as of", "made", ""],
         [
             [str(each.number), f"{each.lineage.windows.as_of:%Y-%m-%d}", f"{each.lineage.created:%Y-%m-%d %H:%M}",
@@ -108,7 +89,7 @@ def models(registry: str, task_name: str, settings: Path | None, as_json: bool) 
         ],
     )  # fmt: skip
     latest = list(attempts.values())[-_LATEST:]
-    _print_table(
+    print_table(
         [f"attempt ({len(latest)} of {len(attempts)})", "as of", "made", "result"],
         [
             [each.judgement[:12], f"{each.windows.as_of:%Y-%m-%d}", f"{each.created:%Y-%m-%d %H:%M}",
@@ -119,7 +100,7 @@ def models(registry: str, task_name: str, settings: Path | None, as_json: bool) 
     )  # fmt: skip
     # What an attempt says already is not said again.
     said = {(each.judgement, each.reason) for each in attempts.values()}
-    _print_table(
+    print_table(
         ["move", "", "to", "when", "who", "why"],
         [
             [str(each.number), each.action, f"version {each.version}", f"{each.when:%Y-%m-%d %H:%M}", each.who,
@@ -131,12 +112,12 @@ def models(registry: str, task_name: str, settings: Path | None, as_json: bool) 
 
 @click.command(short_help="Make a version the champion by hand.")
 @click.argument("version", type=int)
-@_registry_options
+@registry_options
 @_serving_options
 @_WHY
 @click.option("--pin", is_flag=True, help="Also make it the reference that quality must hold against from now on.")
 @click.option("--repair", is_flag=True, help="Write a champion pointer that cannot be read anew.")
-@_JSON
+@JSON
 def promote(
     version: int,
     registry: str,
@@ -160,7 +141,7 @@ def promote(
         raise InputError(
             "A pointer is repaired without a server", where="--repair", fix="leave --deploy out, then promote again"
         )
-    found, cluster = _on_cluster(registry, task_name, settings)
+    found, cluster = registry_of(registry, task_name, settings)
     if repair:
         champion = found.repair(version, who=_who(), why=why)
     else:
@@ -173,11 +154,11 @@ def promote(
 
 
 @click.command(short_help="Return to an earlier champion and hold it.")
-@_registry_options
+@registry_options
 @_serving_options
 @click.option("--to", type=int, help="The version.  [default: the champion before this one]")
 @_WHY
-@_JSON
+@JSON
 def rollback(
     registry: str,
     task_name: str,
@@ -195,7 +176,7 @@ def rollback(
       saiki rollback --why "complaints about late departures"
       saiki rollback --deploy tf-serving --cluster manifests/overlays/gke/settings.yaml --why "..."
     """
-    found, cluster = _on_cluster(registry, task_name, settings)
+    found, cluster = registry_of(registry, task_name, settings)
     version = found.champion_before() if to is None else to
     with _served(found, version, deploy, serving, cluster.namespace if settings else ""):
         champion = found.rollback(who=_who(), why=why, to=version)
@@ -203,9 +184,9 @@ def rollback(
 
 
 @click.command(short_help="Lift the hold of a rollback.")
-@_registry_options
+@registry_options
 @_WHY
-@_JSON
+@JSON
 def release(registry: str, task_name: str, settings: Path | None, why: str, as_json: bool) -> None:
     """Lifts the hold of a rollback: runs may promote again.
 
@@ -213,18 +194,18 @@ def release(registry: str, task_name: str, settings: Path | None, why: str, as_j
     Example:
       saiki release --why "the sensor was repaired"
     """
-    found, _ = _on_cluster(registry, task_name, settings)
+    found, _ = registry_of(registry, task_name, settings)
     _print_champion(found, found.release(who=_who(), why=why), as_json)
 
 
 @click.command(short_help="Copy a recorded report here.")
-@_registry_options
+@registry_options
 @click.option("--version", type=int, help="The report of this version.")
 @click.option("--judgement", default="", help="The report of this judgement: its digest, or the start of it.")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: named after it]"
 )
-@_JSON
+@JSON
 def report(
     registry: str,
     task_name: str,
@@ -241,7 +222,7 @@ def report(
       saiki report
       saiki report --version 3 --out why-three.html
     """
-    found, _ = _on_cluster(registry, task_name, settings)
+    found, _ = registry_of(registry, task_name, settings)
     name, attempt = _chosen(found, version, judgement)
     path = out or Path(f"{found.task}-{name.split('.')[0][:12]}.html")
     try:
@@ -249,7 +230,7 @@ def report(
     except NotFoundError as cause:
         raise InputError("This attempt has no report", where=found.file_of(name, "report.html")) from cause
     if as_json:
-        _print_json({"path": str(path), "attempt": _plain(attempt)})
+        print_json({"path": str(path), "attempt": plain(attempt)})
     else:
         click.echo(str(path))
 
@@ -265,8 +246,8 @@ def report(
 )
 @click.option("--grace", default="7d", show_default=True, help="Keep what is younger: longer than the longest run.")
 @click.option("--delete", is_flag=True, help="Remove it; without this, only say what would be removed.")
-@_CLUSTER
-@_JSON
+@CLUSTER
+@JSON
 def gc(
     data_root: str, registries: tuple[str, ...], grace: str, delete: bool, settings: Path | None, as_json: bool
 ) -> None:
@@ -281,7 +262,7 @@ def gc(
     """
     older_than = _older_than(grace)
     cluster = settings_of_a_cluster(settings)
-    if cluster.data_root and _is_default("data_root"):
+    if cluster.data_root and is_default("data_root"):
         data_root = cluster.data_root
     named = registries or (() if known_registries(data_root) else (cluster.registry or ".saiki/registry",))
     # As the runs name it.
@@ -289,7 +270,7 @@ def gc(
     garbage = find_garbage(data_root, named, older_than=older_than - storage.REFRESH_AFTER)
     removed = remove_garbage(data_root, garbage) if delete else 0
     if as_json:
-        _print_json({**_counts(garbage), "removed": removed, "deleted": delete})
+        print_json({**_counts(garbage), "removed": removed, "deleted": delete})
         return
     click.echo(
         f"{data_root}: {len(garbage.shards)} shards, {len(garbage.manifests)} manifests, "
@@ -304,33 +285,6 @@ def gc(
         click.echo(f"Removed {removed} objects.")
     elif garbage.objects:
         click.echo("Nothing was removed: add --delete.")
-
-
-def _open(root: str, task: str) -> Registry:
-    open_root(root, create=False)
-    known = tasks_in(root)
-    if not task and len(known) == 1:
-        task = known[0]
-    if task not in known:
-        raise InputError(
-            f"This registry knows no task '{task}'" if task else "Which task?",
-            where=root,
-            fix=f"give --task-name: {', '.join(known)}" if known else "run the pipeline first: no task was judged here",
-        )
-    return Registry(root, task)
-
-
-def _on_cluster(registry: str, task: str, settings: Path | None) -> tuple[Registry, ClusterSettings]:
-    """The registry that is named, or the cluster's."""
-    cluster = settings_of_a_cluster(settings)
-    if cluster.registry and _is_default("registry"):
-        registry = cluster.registry
-    return _open(registry, task), cluster
-
-
-def _is_default(option: str) -> bool:
-    """Whether nobody gave it."""
-    return click.get_current_context().get_parameter_source(option) is click.core.ParameterSource.DEFAULT
 
 
 @contextmanager
@@ -430,32 +384,6 @@ def _describe(champion: Champion | None) -> str:
 
 def _print_champion(registry: Registry, champion: Champion, as_json: bool) -> None:
     if as_json:
-        _print_json({"task": registry.task, "champion": _plain(champion)})
+        print_json({"task": registry.task, "champion": plain(champion)})
     else:
         click.echo(f"{registry.task}: {_describe(champion)}")
-
-
-def _plain(contract: Any) -> Any:
-    return None if contract is None else contract.model_dump(mode="json", by_alias=True)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_table(titles: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> None:
-    """A line per row, and below it, indented, its note."""
-    if not rows:
-        return
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
-    click.secho(_line(titles, widths), dim=True)
-    for row, note in itertools.zip_longest(rows, notes, fillvalue=""):
-        click.echo(_line(list(row), widths))
-        for line in textwrap.wrap(str(note), max(40, width - 5), break_on_hyphens=False):
-            click.echo(f"    {line}")
-    click.echo()
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
