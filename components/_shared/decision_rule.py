@@ -127,14 +127,10 @@ class DecisionRule(Contract):
         Returns:
             Per row, in `unit`; none: no costs are declared.
         """
-        import numpy as np
-
         if not self.costs:
             return None
         if problem == "regression":
-            under, over = (_number(self.costs, name) for name in REGRESSION_COSTS)
-            error = score - label
-            return np.where(error < 0, -under * error, over * error)
+            return _cost_of_errors(self.costs, score - label)
         decided = self.decisions(problem, score, classes)
         return None if decided is None else self.cost_of_decisions(problem, label, decided, classes)
 
@@ -192,18 +188,46 @@ class DecisionRule(Contract):
         self,
         problem: str,
         label: NDArray[np.float64],
-        base: Sequence[float],
+        decided: float,
         classes: tuple[str | int, ...] | None = None,
-    ) -> NDArray[np.float64] | None:
-        """What each row costs under `constant_decision`; none where there is none."""
+    ) -> NDArray[np.float64]:
+        """What each row costs under one decision, or one predicted value, for all."""
+        if problem == "regression":
+            return _cost_of_errors(self.costs, decided - label)
+        return self.cost_of_decisions(problem, label, int(decided), classes)
+
+    def hindsight_decision(
+        self,
+        problem: str,
+        label: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        classes: tuple[str | int, ...] | None = None,
+    ) -> float | None:
+        """The one decision, or value, for all rows that costs least on the rows themselves.
+
+        Args:
+            problem: Of the task.
+            label, weight: Per row.
+            classes: Multiclass: their names, in order.
+
+        Returns:
+            None: no costs are declared, or there are no rows.
+        """
         import numpy as np
 
-        decided = self.constant_decision(problem, base, classes)
-        if decided is None:
+        if not self.costs or not len(label):
             return None
         if problem == "regression":
-            return self.cost_of_rows(problem, label, np.full(len(label), decided))
-        return self.cost_of_decisions(problem, label, int(decided), classes)
+            # Of errors that cost differently by their side, a quantile of the labels costs least (Koenker & Bassett,
+            # Regression quantiles, 1978).
+            under, over = (_number(self.costs, name) for name in REGRESSION_COSTS)
+            order = np.argsort(label, kind="stable")
+            reached = np.cumsum(weight[order]) / weight.sum()
+            place = int(np.searchsorted(reached, under / (under + over) - 1e-12))
+            return float(label[order][min(place, len(label) - 1)])
+        choices = range(2 if problem == "binary_classification" else len(classes or ()))
+        costs = [float(self.cost_of_decisions(problem, label, one, classes) @ weight) for one in choices]
+        return float(np.argmin(costs))
 
 
 def balance(costs: Mapping[str, Any]) -> float:
@@ -214,6 +238,12 @@ def balance(costs: Mapping[str, Any]) -> float:
     """
     tn, fp, fn, tp = (_number(costs, name) for name in BINARY_COSTS)
     return (fp - tn) / ((fp - tn) + (fn - tp))
+
+
+def _cost_of_errors(costs: Mapping[str, Any], error: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.where(error < 0, -_number(costs, "under") * error, _number(costs, "over") * error)
 
 
 def _number(costs: Mapping[str, Any], name: str) -> float:

@@ -228,6 +228,9 @@ class Value(Contract):
         constant: Saved against the one decision for all rows that costs least by the training labels (regression: the
             training mean as everyone's prediction); none: they are not known.
         constant_decision: That decision: `1`, `0`, a class, or a value.
+        hindsight: Saved against the one decision for all rows that would have cost least on these very rows; nobody
+            could know it beforehand.
+        hindsight_decision: That decision.
     """
 
     unit: str = ""
@@ -235,6 +238,8 @@ class Value(Contract):
     champion: Saving | None = None
     constant: Saving | None = None
     constant_decision: str = ""
+    hindsight: Saving | None = None
+    hindsight_decision: str = ""
 
 
 class Evaluation(Contract):

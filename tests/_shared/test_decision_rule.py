@@ -85,7 +85,8 @@ def test_without_costs_one_acts_from_a_half_on_and_nothing_costs_anything() -> N
     assert rule.threshold_of(REGRESSION) is None
     assert rule.decisions(REGRESSION, np.array([3.0])) is None
     assert rule.cost_of_rows(BINARY, np.ones(1), np.ones(1)) is None
-    assert rule.cost_of_constant(BINARY, np.ones(1), (0.2,)) is None
+    assert rule.constant_decision(BINARY, (0.2,)) is None
+    assert rule.hindsight_decision(BINARY, np.ones(1), np.ones(1)) is None
 
 
 @given(
@@ -132,16 +133,36 @@ def test_the_constant_takes_the_decision_that_costs_least_by_the_training_rate()
     label = np.array([0.0, 0.0, 1.0])
     for rate, decided, by_hand in ((0.21, 1.0, [1, 1, 0]), (0.19, 0.0, [0, 0, 4])):
         assert rule.constant_decision(BINARY, (rate,)) == decided
-        found = rule.cost_of_constant(BINARY, label, (rate,))
-        assert found is not None
-        assert found.tolist() == by_hand
+        assert rule.cost_of_constant(BINARY, label, decided).tolist() == by_hand
     # A threshold set by hand for scores that are no probabilities says nothing of rates.
     assert DecisionRule(threshold=0.9, costs=rule.costs).constant_decision(BINARY, (0.21,)) == 1.0
     several = DecisionRule(costs={"green": {"red": 10}})
     assert several.constant_decision(MULTICLASS, (0.7, 0.3, 0.0), CLASSES) == 1.0
-    mean = DecisionRule(costs={"under": 2, "over": 1}).cost_of_constant(REGRESSION, np.array([1.0, 4.0]), (3.0,))
-    assert mean is not None
-    assert mean.tolist() == [2, 2]
+    errors = DecisionRule(costs={"under": 2, "over": 1})
+    assert errors.constant_decision(REGRESSION, (3.0,)) == 3.0
+    assert errors.cost_of_constant(REGRESSION, np.array([1.0, 4.0]), 3.0).tolist() == [2, 2]
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 10), st.floats(0.1, 10))
+def test_no_one_decision_costs_less_than_the_best_in_hindsight(seed: int, first: float, second: float) -> None:
+    random = np.random.default_rng(seed)
+    weight = random.uniform(0.1, 2, 15)
+    binary = DecisionRule(costs={"false_positive": first, "false_negative": second})
+    several = DecisionRule(costs={"red": {"blue": first}, "green": {"blue": second}})
+    errors = DecisionRule(costs={"under": first, "over": second})
+    numbers = random.integers(0, 8, 15).astype(float)
+    for rule, problem, label, choices in (
+        (binary, BINARY, random.integers(0, 2, 15).astype(float), [0, 1]),
+        (several, MULTICLASS, random.integers(0, 3, 15).astype(float), [0, 1, 2]),
+        (errors, REGRESSION, numbers, numbers.tolist()),
+    ):
+
+        def total(decided: float, rule: Any = rule, problem: Any = problem, label: Any = label) -> float:
+            return float(rule.cost_of_constant(problem, label, decided, CLASSES) @ weight)
+
+        best = rule.hindsight_decision(problem, label, weight, CLASSES)
+        assert best is not None
+        assert total(best) <= min(total(one) for one in choices) + 1e-9
 
 
 def test_classes_that_are_numbers_are_found_by_their_text() -> None:

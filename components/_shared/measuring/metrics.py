@@ -91,8 +91,10 @@ def constant(
         return {}
     score = np.full(len(label), base[0]) if len(base) == 1 else np.tile(np.asarray(base, float), (len(label), 1))
     found = {metric: one.value for metric, one in measure(problem, label, score, weight).items()}
-    costs = None if decision is None else decision.cost_of_constant(problem, label, base, classes)
-    return found if costs is None else {**found, "cost": mean_of(costs, weight).value}
+    decided = None if decision is None else decision.constant_decision(problem, base, classes)
+    if decision is None or decided is None:
+        return found
+    return {**found, "cost": mean_of(decision.cost_of_constant(problem, label, decided, classes), weight).value}
 
 
 def _of_scores(problem: Problem, label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measured]:

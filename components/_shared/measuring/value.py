@@ -41,17 +41,25 @@ def value_of(
     cost = decision.cost_of_rows(problem, rows.label, rows.scores["candidate"], classes)
     if cost is None:
         return None
-    others = {"champion": None, "constant": decision.cost_of_constant(problem, rows.label, base, classes)}
+    champion = None
     if "champion" in rows.scores:
-        others["champion"] = decision.cost_of_rows(problem, rows.label, rows.scores["champion"], classes)
-    saved = {name: _saving(rows, other, cost) for name, other in others.items() if other is not None}
-    constant = decision.constant_decision(problem, base, classes)
+        champion = decision.cost_of_rows(problem, rows.label, rows.scores["champion"], classes)
+    one = decision.constant_decision(problem, base, classes)
+    best = decision.hindsight_decision(problem, rows.label, rows.weight, classes)
+
+    def against(decided: float | None) -> Saving | None:
+        if decided is None:
+            return None
+        return _saving(rows, decision.cost_of_constant(problem, rows.label, decided, classes), cost)
+
     return Value(
         unit=decision.unit,
         cost=estimate_of(rows, cost),
-        champion=saved.get("champion"),
-        constant=saved.get("constant"),
-        constant_decision="" if constant is None else _written(problem, constant, classes),
+        champion=None if champion is None else _saving(rows, champion, cost),
+        constant=against(one),
+        constant_decision=_written(problem, one, classes),
+        hindsight=against(best),
+        hindsight_decision=_written(problem, best, classes),
     )
 
 
@@ -89,7 +97,9 @@ def _times(found: Estimate, factor: float) -> Estimate:
     )
 
 
-def _written(problem: Problem, decided: float, classes: tuple[str | int, ...] | None) -> str:
+def _written(problem: Problem, decided: float | None, classes: tuple[str | int, ...] | None) -> str:
+    if decided is None:
+        return ""
     if problem == "multiclass_classification":
         return str((classes or ())[int(decided)])
     return f"{decided:.6g}"
