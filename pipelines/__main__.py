@@ -23,6 +23,7 @@ _COMMANDS: dict[str, str] = {
     "watch": "pipelines.commands.watch:watch",
     "schedule": "pipelines.commands.schedule:schedule",
     "models": "pipelines.commands.registry:models",
+    "ledger": "pipelines.commands.ledger:ledger",
     "promote": "pipelines.commands.registry:promote",
     "rollback": "pipelines.commands.registry:rollback",
     "release": "pipelines.commands.registry:release",

@@ -164,6 +164,22 @@ def gain_over_constant(metric: Metric, figures: Figures) -> Estimate | None:
     return _gain(metric, figures.candidate, figures.reference, figures.reference_difference)
 
 
+def promised_gain(promise: Promise, champion: ModelRef | None) -> Estimate | None:
+    """The improvement that was promised, positive is better: over the champion, or, of the first model, the constant.
+
+    Over a constant the interval is that of the candidate's own value: how the constant's varies is not recorded.
+    """
+    if champion is not None or promise.constant is None:
+        return promise.gain
+    constant = Estimate(value=promise.constant)
+    interval = promise.candidate.interval
+    difference = Estimate(
+        value=promise.candidate.value - promise.constant,
+        interval=None if interval is None else (interval[0] - promise.constant, interval[1] - promise.constant),
+    )
+    return _gain(promise.metric, promise.candidate, constant, difference)
+
+
 def _gain(metric: Metric, candidate: Estimate, other: Estimate | None, difference: Estimate | None) -> Estimate | None:
     if other is None or difference is None:
         return None

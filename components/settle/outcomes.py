@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from components._shared.evidence import Estimate
-from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, is_better
-from components._shared.ledger import Block, Decision, Outcome, gain_of, gain_over_constant
+from components._shared.gates import METRIC_NAMES, is_better
+from components._shared.ledger import Block, Decision, Outcome, gain_of, gain_over_constant, promised_gain
 from components._shared.task import EvaluationSection
 from components._shared.windows import zone
 from components._shared.wording import cluster_word, number, with_interval
@@ -87,9 +87,8 @@ def outcome_of(decision: Decision, whole: Block, section: EvaluationSection) -> 
     tolerated = 0.0 if decision.champion is None else decision.promise.tolerated
     found = _Measured(gain=gain, interval=gain.interval, over=over, tolerated=tolerated)
     outcome = _of_promoted(decision, found) if decision.result == "promoted" else _of_rejected(decision, found)
-    told = _told(decision, found, whole, section)
-    reason = f"{told} {_conclusion(decision, found, outcome)}"
-    return Settled(outcome, reason, gain, _proposal(decision, found, outcome, told, section))
+    reason = f"{_told(decision, found, whole, section)} {_conclusion(decision, found, outcome)}"
+    return Settled(outcome, reason, gain, _proposal(decision, found, outcome, whole, section))
 
 
 def name_of(decision: Decision, section: EvaluationSection) -> str:
@@ -98,27 +97,13 @@ def name_of(decision: Decision, section: EvaluationSection) -> str:
     return f"{who}{decision.result} as of {_day(decision.as_of, section)}"
 
 
-def promised_gain(decision: Decision) -> Estimate | None:
-    """The improvement that was promised: over the champion, or, of the first model, over a constant."""
-    promise = decision.promise
-    if decision.champion is not None or promise.constant is None:
-        return promise.gain
-    sign = 1.0 if promise.metric in HIGHER_IS_BETTER else -1.0
-    if promise.metric == "bias":
-        return Estimate(value=abs(promise.constant) - abs(promise.candidate.value))
-    pair = promise.candidate.interval
-    bounds = None if pair is None else sorted(sign * (bound - promise.constant) for bound in pair)
-    value = sign * (promise.candidate.value - promise.constant)
-    return Estimate(value=value, interval=None if bounds is None else (bounds[0], bounds[1]))
-
-
 def _of_promoted(decision: Decision, found: _Measured) -> Outcome:
     low, high = found.interval
     if decision.champion is not None and high < -found.tolerated:
         return "broken"
     if found.below_constant and _was_above_constant(decision):
         return "broken"
-    promised = promised_gain(decision)
+    promised = promised_gain(decision.promise, decision.champion)
     if promised is not None and promised.interval is not None:
         noise = math.hypot(_half_width(promised.interval), _half_width(found.interval))
         if promised.value - found.gain.value > noise:
@@ -153,7 +138,7 @@ def _told(decision: Decision, found: _Measured, whole: Block, section: Evaluatio
     rows = f"{whole.rows:,} later rows ({cluster_word(section, whole.clusters)})"
     sense = _sense(found.gain)
     came = f"On {rows}, {_metric(decision)} is {sense} than {_other(decision)}’s by {_amount(found.gain)}"
-    promised = promised_gain(decision)
+    promised = promised_gain(decision.promise, decision.champion)
     if promised is None:
         return f"{came}."
     if decision.result == "rejected":
@@ -189,13 +174,14 @@ def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
             return f"The interval is too wide to say whether it would have been better than {other}."
 
 
-def _proposal(decision: Decision, found: _Measured, outcome: Outcome, told: str, section: EvaluationSection) -> str:
+def _proposal(decision: Decision, found: _Measured, outcome: Outcome, whole: Block, section: EvaluationSection) -> str:
     """A command that would put it right; whether that version is still the champion, a settlement does not know."""
     champion = decision.champion
     if champion is None:
         return ""
     task = f" --task-name {shlex.quote(section.task)}" if section.task else ""
-    why = f"{name_of(decision, section)}: {told}"
+    rows = f"{whole.rows:,} later rows"
+    why = f"{name_of(decision, section)}: {_metric(decision)} {_by(found.gain)} on {rows}"
     if outcome == "broken" and found.gain.value < 0:
         return f"saiki rollback{task} --to {champion.version} --why {shlex.quote(why)}"
     if outcome == "missed":

@@ -1,0 +1,203 @@
+"""`saiki ledger`: what earlier decisions promised, and what came true."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components._shared.evidence import Estimate
+from components._shared.gates import METRIC_NAMES
+from components._shared.ledger import Block, Settlement, gain_of, gain_over_constant, promised_gain
+from components._shared.records import Attempt, Champion, Promise
+from components._shared.registry import Registry, in_parallel
+from components._shared.windows import zone
+from components._shared.wording import with_interval
+from pipelines.commands.registry_options import JSON, is_default, registry_of, registry_options
+from pipelines.commands.tables import plain, print_json, print_table
+
+_LATEST = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A decision, and what became of its promise.
+
+    Attributes:
+        record: Name of the attempt's record.
+        promise: Of the attempt, which has one.
+        settlements: After ever more blocks of later rows; none: its time has not come yet.
+    """
+
+    record: str
+    attempt: Attempt
+    promise: Promise
+    settlements: tuple[Settlement, ...]
+
+    @property
+    def last(self) -> Settlement | None:
+        """What is known now."""
+        return self.settlements[-1] if self.settlements else None
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All that were looked at, in order; those of a later settlement are the ones that count."""
+        found = {block.window.end: block for each in self.settlements for block in each.blocks}
+        return [found[end] for end in sorted(found)]
+
+
+@click.command(short_help="What earlier decisions promised, and what came true.")
+@registry_options
+@JSON
+def ledger(registry: str, task_name: str, settings: Path | None, as_json: bool) -> None:
+    """Lists the decisions of a task, what each promised, and what came true on the rows that came after it.
+
+    Ends with 1 if the promise of the present champion is broken, and prints the command that rolls it back.
+
+    \b
+    Examples:
+      saiki ledger
+      saiki ledger --cluster manifests/overlays/gke/settings.yaml
+      saiki ledger --registry gs://bucket/registry --task-name flights --json
+    """
+    found, _ = registry_of(registry, task_name, settings)
+    champion, _ = found.champion()
+    entries = entries_of(found)
+    broken = broken_promise(entries, champion)
+    proposal = "" if broken is None else _complete(broken.proposal, found)
+    if as_json:
+        print_json(
+            {
+                "task": found.task,
+                "champion": plain(champion),
+                "broken": broken is not None,
+                "proposal": proposal,
+                "decisions": [_plain(entry) for entry in entries],
+            }
+        )
+    else:
+        _print(found, champion, entries)
+        if broken is not None:
+            click.echo(f"The promise of version {broken.decision.candidate.version}, the champion, is broken.")
+            if proposal:
+                click.echo(f"To return to the version that it replaced:\n  {proposal}")
+    if broken is not None:
+        sys.exit(1)
+
+
+def entries_of(registry: Registry) -> list[Entry]:
+    """The decisions that promised something, the newest first."""
+    last: dict[str, tuple[str, Attempt, Promise]] = {}
+    for name, attempt in registry.tries().items():
+        if attempt.result in ("promoted", "rejected") and attempt.promise is not None:
+            # Promoted by an override after it was rejected: the later decision counts.
+            last[attempt.judgement] = (name, attempt, attempt.promise)
+    newest = sorted(last.values(), key=lambda each: (each[1].windows.as_of, each[1].created), reverse=True)
+    settled = in_parallel(registry.settlements, [name for name, _, _ in newest])
+    return [
+        Entry(record=name, attempt=attempt, promise=promise, settlements=tuple(found))
+        for (name, attempt, promise), found in zip(newest, settled, strict=True)
+    ]
+
+
+def broken_promise(entries: list[Entry], champion: Champion | None) -> Settlement | None:
+    """The settlement by which the promise of the present champion is broken, if it is."""
+    if champion is None:
+        return None
+    own = (entry for entry in entries if entry.attempt.result == "promoted")
+    entry = next((entry for entry in own if entry.attempt.version == champion.version), None)
+    return entry.last if entry is not None and entry.last is not None and entry.last.outcome == "broken" else None
+
+
+def _print(registry: Registry, champion: Champion | None, entries: list[Entry]) -> None:
+    now = "no champion yet" if champion is None else f"champion is version {champion.version}"
+    if not entries:
+        click.echo(f"{registry.task}: {now}; no decision has promised anything yet")
+        return
+    click.echo(f"{registry.task}: {now}\n")
+    shown = entries[:_LATEST]
+    print_table(
+        [f"decision ({len(shown)} of {len(entries)})", "as of", "promised", "came true", "rows", "outcome"],
+        [_row(entry) for entry in shown],
+        notes=["\n".join(_notes(entry, champion)) for entry in shown],
+    )
+
+
+def _row(entry: Entry) -> list[str]:
+    attempt, promise, last = entry.attempt, entry.promise, entry.last
+    champion = attempt.baseline.champion
+    beside = "a constant" if champion is None else f"version {champion.version}"
+    promised = promised_gain(promise, champion)
+    due = promise.due
+    waiting = "not to be settled" if due is None else f"due {_day(due, entry)}"
+    return [
+        f"version {attempt.version}" if attempt.result == "promoted" else "rejected",
+        _day(attempt.windows.as_of, entry),
+        f"{METRIC_NAMES[promise.metric]} {_signed(promised)} over {beside}",
+        "" if last is None else _signed(last.gain),
+        "" if last is None else f"{last.whole.rows:,}",
+        waiting if last is None else last.outcome.replace("_", " "),
+    ]
+
+
+def _notes(entry: Entry, champion: Champion | None) -> Iterator[str]:
+    """Below a row: what came true block by block, and the sentence."""
+    last = entry.last
+    if last is None:
+        yield entry.attempt.reason
+        return
+    for block in entry.blocks:
+        first = "" if block.window.start is None else _day(block.window.start, entry)
+        yield f"{first} to {_day(block.window.end, entry)}: {_signed(_gain(entry, block))} on {block.rows:,} rows"
+    yield last.reason
+    kept = last.decision.champion
+    if last.outcome == "missed" and kept is not None and champion is not None and kept.version == champion.version:
+        yield f"To promote it now, with the other parameters of that run: {last.proposal}"
+
+
+def _gain(entry: Entry, block: Block) -> Estimate | None:
+    figures = block.metrics.get(entry.promise.metric)
+    if figures is None:
+        return None
+    of = gain_over_constant if entry.attempt.baseline.champion is None else gain_of
+    return of(entry.promise.metric, figures)
+
+
+def _complete(proposal: str, registry: Registry) -> str:
+    """The command, with the registry that was named."""
+    if not proposal or is_default("registry"):
+        return proposal
+    return f"{proposal} --registry {shlex.quote(registry.root)}"
+
+
+def _signed(gain: Estimate | None) -> str:
+    if gain is None:
+        return "not measured"
+    text = with_interval(gain.value, gain.interval)
+    return text if gain.value <= 0 else f"+{text}"
+
+
+def _day(moment: datetime, entry: Entry) -> str:
+    local = moment.astimezone(zone(entry.attempt.windows.timezone))
+    return f"{local:%Y-%m-%d}" if f"{local:%H%M%S}" == "000000" else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    attempt = entry.attempt
+    return {
+        "record": entry.record,
+        "result": attempt.result,
+        "version": attempt.version,
+        "as_of": attempt.windows.as_of.isoformat(),
+        "reason": attempt.reason,
+        "overridden": attempt.overridden,
+        "promise": plain(attempt.promise),
+        "outcome": "" if entry.last is None else entry.last.outcome,
+        "settlements": [plain(each) for each in entry.settlements],
+    }
