@@ -16,9 +16,17 @@ def judge(
     champion: str,
     data_verdict: dsl.Input[dsl.Artifact],
     metrics_verdict: dsl.Input[dsl.Artifact],
+    difference_verdict: dsl.Input[dsl.Artifact],
     behaviour_verdict: dsl.Input[dsl.Artifact],
+    tests_verdict: dsl.Input[dsl.Artifact],
+    explanation_verdict: dsl.Input[dsl.Artifact],
     data_evidence: dsl.Input[dsl.Artifact],
     evaluation: dsl.Input[dsl.Artifact],
+    comparison: dsl.Input[dsl.Artifact],
+    changes: dsl.Input[dsl.Artifact],
+    behaviour: dsl.Input[dsl.Artifact],
+    explanation: dsl.Input[dsl.Artifact],
+    settlements: dsl.Input[dsl.Artifact],
     model: dsl.Input[dsl.Model],
     examples: dsl.Input[dsl.Dataset],
     verdict: dsl.Output[dsl.Artifact],
@@ -27,14 +35,6 @@ def judge(
     facts: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
-    difference_verdict: dsl.Input[dsl.Artifact] = None,
-    tests_verdict: dsl.Input[dsl.Artifact] = None,
-    explanation_verdict: dsl.Input[dsl.Artifact] = None,
-    comparison: dsl.Input[dsl.Artifact] = None,
-    changes: dsl.Input[dsl.Artifact] = None,
-    behaviour: dsl.Input[dsl.Artifact] = None,
-    explanation: dsl.Input[dsl.Artifact] = None,
-    settlements: dsl.Input[dsl.Artifact] = None,
 ) -> NamedTuple("Judged", [("outcome", str)]):
     """Merges the verdicts into one on the candidate, and writes the report that a person decides by.
 
@@ -46,8 +46,8 @@ def judge(
         champion: Reference of the champion, JSON; empty on a first run.
         data_verdict: Verdict of validate.
         metrics_verdict: Verdict of evaluate.
-        behaviour_verdict: Verdict of smoke_test.
         difference_verdict: Verdict of compare.
+        behaviour_verdict: Verdict of smoke_test.
         tests_verdict: Verdict of behave.
         explanation_verdict: Verdict of explain.
         data_evidence: Facts of validate.
@@ -88,15 +88,12 @@ def judge(
     from components.judge.executor import Verdicts
 
     def text(artifact: dsl.Artifact) -> str:
-        return Path(artifact.path).read_text(encoding="utf-8") if artifact is not None else ""
+        return Path(artifact.path).read_text(encoding="utf-8")
 
     def verdict_of(artifact: dsl.Artifact, name: str) -> Verdict:
-        if artifact is None:
-            return Verdict(subject=name, outcome="passed", checks=(), summary="")
         return Verdict.from_json(text(artifact), where=f"judge: {name}_verdict")
 
-    changed = text(changes).strip() or "{}"
-    explained = text(explanation).strip() or "{}"
+    changed = text(changes).strip()
 
     judged = executor.judge(
         experiment=experiment,
@@ -118,11 +115,11 @@ def judge(
             Path(model.path, "model.json").read_text(encoding="utf-8"), where="judge: model.json"
         ),
         examples=Manifest.from_json(text(examples), where="judge: examples"),
-        comparison=Comparison.from_json(text(comparison) or "{}", where="judge: comparison"),
+        comparison=Comparison.from_json(text(comparison), where="judge: comparison"),
         changes=ModelChanges.from_json(changed, where="judge: changes") if changed != "{}" else None,
-        behaviour=BehaviourEvidence.from_json(text(behaviour) or "{}", where="judge: behaviour"),
-        explanation=Explanation.from_json(explained, where="judge: explanation") if explained != "{}" else None,
-        settlements=Settlements.from_json(text(settlements) or "{}", where="judge: settlements"),
+        behaviour=BehaviourEvidence.from_json(text(behaviour), where="judge: behaviour"),
+        explanation=Explanation.from_json(text(explanation), where="judge: explanation"),
+        settlements=Settlements.from_json(text(settlements), where="judge: settlements"),
     )
     Path(verdict.path).write_text(judged.verdict.to_json(), encoding="utf-8")
     Path(report.path).write_text(judged.report_html, encoding="utf-8")

@@ -86,7 +86,7 @@ def judge(
     comparison: Comparison,
     changes: ModelChanges | None,
     behaviour: BehaviourEvidence,
-    explanation: Explanation | None,
+    explanation: Explanation,
     settlements: Settlements,
 ) -> Judgement:
     """Merges the verdicts and writes the report.

@@ -44,8 +44,13 @@ def test_the_component_reads_artifacts_and_writes_what_the_next_step_reads(
         "explanation_verdict": inputs["verdicts"].explanation,
         "data_evidence": inputs["data_evidence"],
         "evaluation": inputs["evaluation"],
+        "comparison": inputs["comparison"],
+        "behaviour": inputs["behaviour"],
+        "explanation": inputs["explanation"],
+        "settlements": inputs["settlements"],
         "examples": inputs["examples"],
     }
+    changes = inputs["changes"].to_json() if champion else "{}"
 
     (outcome,) = judge.python_func(
         experiment=inputs["experiment"],
@@ -53,6 +58,7 @@ def test_the_component_reads_artifacts_and_writes_what_the_next_step_reads(
         learning=inputs["learning"].to_json(),
         gates=inputs["gates"].to_json(),
         champion=inputs["champion"].to_json() if champion else "",
+        changes=artifact(dsl.Artifact, tmp_path / "in" / "changes", changes),
         model=dsl.Model(uri=str(tmp_path / "model")),
         **{name: artifact(dsl.Artifact, tmp_path / "in" / name, value.to_json()) for name, value in given.items()},
         **outputs,
@@ -64,6 +70,9 @@ def test_the_component_reads_artifacts_and_writes_what_the_next_step_reads(
     page = (tmp_path / "report").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     kubeflow_ui.check_html(page)
+    card = (tmp_path / "card").read_text(encoding="utf-8")
+    assert card.startswith("# Model card")
+    kubeflow_ui.check_markdown(f"#{card}")
     summary = (tmp_path / "summary").read_text(encoding="utf-8")
     kubeflow_ui.check_markdown(summary)
     assert summary.splitlines()[0].startswith(("## Accepted: ", "## Rejected: ", "## Cannot be judged: "))
