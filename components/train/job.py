@@ -67,6 +67,7 @@ class LabelledRows:
         from components._shared.model_inputs import input_columns, input_values
         from components._shared.tables import iter_batches
 
+        clusters = clusters and "_cluster" in self.manifest.columns
         own = ["_label", "_weight", *(["_cluster"] if clusters else [])]
         names = list(dict.fromkeys([*self.features, *own]))
         for batch in iter_batches(manifest or self.manifest, names, batch_rows):
