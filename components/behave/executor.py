@@ -143,7 +143,9 @@ def _reason(found: BehaviourFound) -> str:
     """What was found, in words, with the worst case."""
     assert found.violations is not None
     count = round(found.violations.value * found.rows)
-    said = f"{f'{count:,}' if count else 'none'} of {found.rows:,} {'row' if found.rows == 1 else 'rows'} {'break' if count > 1 else 'breaks'} it"
+    broken = f"{count:,}" if count else "none"
+    rows = "the one row" if found.rows == 1 else f"{found.rows:,} rows"
+    said = f"{broken} of {rows} {'break' if count > 1 else 'breaks'} it"
     beside = [share_in_words(found.violations.value)] if count else []
     beside.append(interval_in_words(found.violations))
     if count and found.near is not None and found.elsewhere is not None:
