@@ -19,6 +19,7 @@ from components._shared.samples import Samples
 from components._shared.tables import read_table
 from components._shared.task import SmokeTestSection
 from components._shared.verdict import Check, Verdict, merge
+from components.smoke_test.export import export_checks
 from components.smoke_test.sampling import samples_of
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def smoke_test(
     gates: SmokeTestSection,
     timeout: float = TIMEOUT_SECONDS,
 ) -> SmokeTested:
-    """Asks the model for rows that it has already scored, and for rows that are odd.
+    """Asks the model for rows that it has already scored, and for rows that are odd; holds its documents against it.
 
     Args:
         model: Directory of the model.
         predictions: What `predict` made of `examples` with this model.
         examples: The rows.
-        gates: Names the largest difference of a score.
+        gates: Names the largest differences of a score.
         timeout: Seconds that the model may take in all.
 
     Raises:
@@ -78,12 +79,16 @@ def smoke_test(
     found = _ask(model, rows, timeout)
     # Scores are computed in 32-bit floats: of large values, only the leading digits can be the same.
     largest = gates.score_difference * max(1.0, float(np.abs(stored).max()))
-    checks = _checks(found, stored, info, largest)
+    checks = (
+        *_checks(found, stored, info, largest),
+        *export_checks(model, info, predictions=predictions, examples=examples, largest=gates.export_difference),
+    )
     outcome = merge(check.outcome for check in checks)
-    failed = [check.reason for check in checks if check.outcome == "failed"]
+    # A failure says more than what could not be judged.
+    wrong = [check.reason for kind in ("failed", "cannot_judge") for check in checks if check.outcome == kind]
     summary = (
-        failed[0]
-        if failed
+        wrong[0]
+        if wrong
         else f"The exported model answers raw rows, and gives the stored scores again ({len(stored)} rows)."
     )
     verdict = Verdict(subject="behaviour", outcome=outcome, checks=checks, summary=summary)
