@@ -151,7 +151,7 @@ def plan(
         sections = _Sections(
             data=data_section(task, schema),
             learning=_learning(task, trainer, parameters, budget, others.get("train", "")),
-            data_gates=resolve_gates(task.gates, task.problem).data,
+            data_gates=resolve_gates(task.gates, task.problem, costs=bool(task.decision.costs)).data,
             evaluation=evaluation_section(task),
         )
         _check_size("the schema and the derived columns", sections.data)
