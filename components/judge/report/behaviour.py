@@ -14,7 +14,6 @@ from components.judge.report import plots
 from components.judge.report.rows import from_zero
 from components.judge.report.wording import (
     OUTCOME_NAMES,
-    capital,
     cluster_noun,
     count,
     number,
@@ -93,8 +92,8 @@ def asked(facts: Facts) -> str:
 def _row(test: BehaviourFound, facts: Facts, outcome: Outcome | None) -> BehaviourRow:
     return BehaviourRow(
         name=shorten(test.name, 63),
-        change=capital(shorten(test.change, 300)),
-        expectation=capital(shorten(test.expectation, 300)),
+        change=shorten(test.change, 300),
+        expectation=shorten(test.expectation, 300),
         outcome=outcome,
         outcome_name=OUTCOME_NAMES[outcome] if outcome else "",
         rows=plural(test.rows, "row"),

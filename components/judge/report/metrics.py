@@ -10,6 +10,8 @@ from markupsafe import Markup
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
 from components._shared.facts import Facts
 from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric
+from components._shared.measuring.evidence_of_gain import chance_of_luck, gain_of, turned
+from components._shared.measuring.false_discoveries import adjusted
 from components.judge.report import plots
 from components.judge.report.wording import (
     METRIC_MEANINGS,
@@ -21,12 +23,14 @@ from components.judge.report.wording import (
     metric_name,
     number,
     percent,
+    readable,
     shorten,
     signed,
 )
 
 _MOST_OPEN, _FEW = 15, 5
 _LARGE = 0.01
+FALSE_DISCOVERIES = 0.05
 MOST_SLICES = 400
 
 
@@ -90,6 +94,12 @@ class SliceTable:
     rest: tuple[SliceRow, ...]
     headings: tuple[str, ...]
     dropped: int
+
+
+def answer(facts: Facts) -> str:
+    """Whether the candidate is better in what matters most, as the gate on it says; nothing without a champion."""
+    name = f"champion.improve.{facts.gates.champion.primary}"
+    return next((shorten(readable(check.reason), 600) for check in facts.verdict.checks if check.name == name), "")
 
 
 def metric_rows(facts: Facts) -> list[MetricRow]:
@@ -192,6 +202,29 @@ def _levels_alt(name: str, figures: Figures) -> str:
     return ", ".join(words)
 
 
+def _clear_slices(evaluation: Evaluation, primary: Metric) -> dict[tuple[str, str], str]:
+    """Slices that are better or worse than the champion, however many there are to look at.
+
+    Of those that are called so, 5 % are by luck (Benjamini and Hochberg, Controlling the false discovery rate, 1995).
+    """
+    chances = []
+    for one in evaluation.slices:
+        figures = one.metrics.get(primary)
+        gain = gain_of(primary, figures) if figures is not None else None
+        if gain is None:
+            continue
+        sides = [chance_of_luck(each, one.clusters) for each in (gain, turned(gain))]
+        found = [chance for chance in sides if chance is not None]
+        if found:
+            chances.append((one, "better" if gain.value > 0 else "worse", min(1.0, 2 * min(found))))
+    together = adjusted([chance for *_, chance in chances])
+    return {
+        (one.column, one.value): side
+        for (one, side, _), chance in zip(chances, together, strict=True)
+        if chance <= FALSE_DISCOVERIES
+    }
+
+
 def slice_tables(facts: Facts) -> list[SliceTable]:
     """A table for each slice column; slices that a gate objects to are never left out."""
     evaluation = facts.evaluation
@@ -201,11 +234,18 @@ def slice_tables(facts: Facts) -> list[SliceTable]:
             troubles.setdefault(check.slice, []).append(check.name)
     columns = list(dict.fromkeys(found.column for found in evaluation.slices))
     most = max(1, MOST_SLICES // max(1, len(columns)))
-    return [_slice_table(column, evaluation, facts.gates.champion.primary, troubles, most) for column in columns]
+    primary = facts.gates.champion.primary
+    clear = _clear_slices(evaluation, primary)
+    return [_slice_table(column, evaluation, primary, troubles, clear, most) for column in columns]
 
 
 def _slice_table(
-    column: str, evaluation: Evaluation, primary: Metric, troubles: dict[str, list[str]], most: int
+    column: str,
+    evaluation: Evaluation,
+    primary: Metric,
+    troubles: dict[str, list[str]],
+    clear: dict[tuple[str, str], str],
+    most: int,
 ) -> SliceTable:
     found = [one for one in evaluation.slices if one.column == column]
     found.sort(key=lambda one: (f"{column}={one.value}" not in troubles, -one.rows, one.value))
@@ -223,11 +263,21 @@ def _slice_table(
     # The decimals that all rows call for, in every slice: so a column can be read from top to bottom.
     places = {metric: decimals_of_figures(whole.metrics[metric]) for metric in metrics}
     rows = [
-        _slice_row(one, primary, places, axis, troubles.get(f"{column}={one.value}", []), binary=binary)
+        _slice_row(
+            one,
+            primary,
+            places,
+            axis,
+            troubles.get(f"{column}={one.value}", []),
+            clear.get((one.column, one.value), "unclear"),
+            binary=binary,
+        )
         for one in shown
     ]
     shown_at_once = _MOST_OPEN if len(rows) > _MOST_OPEN + _FEW else len(rows)
-    first = _slice_row(whole, primary, places, axis, [], binary=binary, is_all=True)
+    overall = whole.metrics.get(primary)
+    told = tells(primary, overall.difference) if overall is not None else "unclear"
+    first = _slice_row(whole, primary, places, axis, [], told, binary=binary, is_all=True)
     return SliceTable(
         column=column,
         metric=capital(metric_name(primary)),
@@ -246,6 +296,7 @@ def _slice_row(
     places: dict[Metric, int],
     axis: plots.Range,
     troubles: Sequence[str],
+    told: str,
     *,
     binary: bool,
     is_all: bool = False,
@@ -262,7 +313,7 @@ def _slice_row(
         champion=number(figures.champion.value, decimals) if figures and figures.champion else "–",
         difference=signed(figures.difference.value, decimals) if figures and figures.difference else "–",
         difference_interval=interval(figures.difference.interval, decimals) if figures and figures.difference else "",
-        tells=tells(primary, figures.difference) if figures else "unclear",
+        tells=told,
         levels=plots.levels(axis, figures.candidate, figures.champion, None, _levels_alt(name, figures))
         if figures
         else Markup(""),

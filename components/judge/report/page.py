@@ -22,7 +22,7 @@ from components.judge.report import (
 )
 from components.judge.report.document import document
 from components.judge.report.key_facts import key_facts
-from components.judge.report.wording import PROBLEM_NAMES, capital, extent, period
+from components.judge.report.wording import PROBLEM_NAMES, capital, cluster_noun, extent, period
 
 _MOST_PROMISES = 12
 
@@ -73,6 +73,8 @@ def _evidence(facts: Facts) -> dict[str, Any]:
     strong, weak = model.coefficients(facts)
     compared = extent(comparison.rows, comparison.clusters, facts.gates)
     return {
+        "answer": metrics.answer(facts),
+        "noun": cluster_noun(facts.gates),
         "metric_rows": metrics.metric_rows(facts),
         "slice_tables": metrics.slice_tables(facts),
         "worth": value.worth(facts),
