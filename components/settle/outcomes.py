@@ -162,12 +162,14 @@ def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
             return f"That is clearly worse than {other}, which it replaced{beyond}: the promise is broken."
         case "broken", _:
             assert found.over is not None
-            return f"It is worse than a constant {_by(found.over)}: the promise is broken."
+            return f"A constant is better by {_amount(found.over)}: the promise is broken."
         case "missed", _:
             return f"It would clearly have been better than {other}, which was kept."
         case _, "promoted":
             worse = f"worse than {other}" + (f" by more than the tolerated {tolerated}" if found.tolerated else "")
             return f"The interval is too wide to say that it is not {worse}."
+        case _ if found.interval[0] > 0 and found.below_constant:
+            return f"It would have been better than {other}, but a constant is better than both."
         case _ if decision.champion is None:
             return "No model was kept in its place, so there is nothing to compare it with."
         case _:

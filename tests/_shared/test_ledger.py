@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from components._shared.evidence import Estimate, Figures
+from components._shared.gates import BehaviourGates, ChampionGates, Metric, MetricGates
+from components._shared.ledger import blocks_after, blocks_to_settle, gain_of, gain_over_constant, promised_gain
+from components._shared.records import ModelRef, Promise
+from components._shared.task import EvaluationSection
+from components._shared.windows import Window, Windows, zone
+
+NEW_YORK = "America/New_York"
+CHAMPION = ModelRef(version=1, uri="file:///1", digest="d")
+
+
+def section(**fields: Any) -> EvaluationSection:
+    return EvaluationSection.from_value(
+        {
+            "problem": "binary_classification", "classes": None, "slices": (), "metric": MetricGates(),
+            "champion": ChampionGates(primary="auc"), "behaviour": BehaviourGates(), "embargo": "1d",
+            "timezone": NEW_YORK, "has_time": True, "test_length": "30d", **fields,
+        }
+    )  # fmt: skip
+
+
+def day(year: int, month: int, number: int) -> datetime:
+    return datetime(year, month, number, tzinfo=zone(NEW_YORK)).astimezone(UTC)
+
+
+def windows(until: datetime, start: datetime | None = None) -> Windows:
+    return Windows(as_of=until, timezone=NEW_YORK, span=Window(start=start, end=until), labelled_until=until)
+
+
+def test_blocks_are_as_long_as_test_and_follow_the_calendar_where_clocks_change() -> None:
+    blocks = blocks_after(day(2013, 10, 1), section())
+    assert [(block.start, block.end) for block in blocks] == [
+        (day(2013, 10, 1), day(2013, 10, 31)),
+        (day(2013, 10, 31), day(2013, 11, 30)),
+        (day(2013, 11, 30), day(2013, 12, 30)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"promises": {"blocks": 0}},
+        {"has_time": False},
+        {"test_length": ""},
+        {"promises": {"every": "0d"}},
+    ],
+)
+def test_without_time_or_length_or_blocks_nothing_is_settled(fields: dict[str, Any]) -> None:
+    assert blocks_after(day(2013, 10, 1), section(**fields)) == ()
+
+
+def test_their_length_and_number_can_be_declared() -> None:
+    blocks = blocks_after(day(2013, 10, 1), section(promises={"every": "1w", "blocks": 2}))
+    assert [block.end for block in blocks] == [day(2013, 10, 8), day(2013, 10, 15)]
+
+
+@pytest.mark.parametrize(
+    ("until", "start", "numbers"),
+    [
+        (day(2013, 10, 30), None, []),
+        (day(2013, 10, 31), None, [1]),
+        (day(2014, 3, 1), None, [1, 2, 3]),
+        # The rows of a short window begin after the first block did.
+        (day(2013, 12, 30), day(2013, 10, 2), [2, 3]),
+        (day(2013, 12, 30), day(2013, 10, 1), [1, 2, 3]),
+    ],
+)
+def test_only_blocks_of_which_every_row_and_label_is_there_are_settled(
+    until: datetime, start: datetime | None, numbers: list[int]
+) -> None:
+    assert list(blocks_to_settle(day(2013, 10, 1), section(), windows(until, start))) == numbers
+
+
+def test_a_task_without_labelled_rows_settles_nothing() -> None:
+    bare = Windows(as_of=day(2014, 1, 1), timezone=NEW_YORK)
+    assert blocks_to_settle(day(2013, 10, 1), section(), bare) == {}
+
+
+def figures(candidate: float, other: float, low: float, high: float) -> Figures:
+    difference = Estimate(value=candidate - other, interval=(low, high))
+    return Figures(
+        candidate=Estimate(value=candidate), champion=Estimate(value=other), difference=difference,
+        reference=Estimate(value=other), reference_difference=difference,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metric", "candidate", "other", "pair", "gain"),
+    [
+        ("auc", 0.75, 0.5, (0.125, 0.375), (0.25, (0.125, 0.375))),
+        ("log_loss", 0.5, 0.25, (0.125, 0.375), (-0.25, (-0.375, -0.125))),
+        # A bias is the better the nearer it is to zero.
+        ("bias", 1.0, 3.0, (-2.5, -1.5), (2.0, (1.5, 2.5))),
+        ("bias", -1.0, -3.0, (1.5, 2.5), (2.0, (1.5, 2.5))),
+        ("bias", 1.0, -3.0, (3.5, 4.5), (2.0, None)),
+    ],
+)
+def test_a_gain_is_positive_where_the_candidate_is_better(
+    metric: Metric, candidate: float, other: float, pair: tuple[float, float], gain: tuple[float, Any]
+) -> None:
+    given = figures(candidate, other, *pair)
+    for found in (gain_of(metric, given), gain_over_constant(metric, given)):
+        assert found is not None
+        assert (found.value, found.interval) == gain
+
+
+def test_without_the_other_there_is_no_gain() -> None:
+    alone = Figures(candidate=Estimate(value=0.7))
+    assert gain_of("auc", alone) is None
+    assert gain_over_constant("auc", alone) is None
+
+
+def test_the_first_model_promises_to_be_better_than_a_constant() -> None:
+    promise = Promise(metric="log_loss", candidate=Estimate(value=0.5, interval=(0.375, 0.625)), constant=0.75)
+    found = promised_gain(promise, None)
+    assert found is not None
+    assert (found.value, found.interval) == (0.25, (0.125, 0.375))
+
+
+def test_a_challenger_promises_to_be_better_than_the_champion() -> None:
+    gain = Estimate(value=0.02, interval=(0.01, 0.03))
+    promise = Promise(metric="auc", candidate=Estimate(value=0.7), gain=gain, constant=0.5)
+    assert promised_gain(promise, CHAMPION) == gain
