@@ -15,7 +15,8 @@ class QuantilePoint(Contract):
     """A point of a Q–Q plot: the same quantile of both models' scores.
 
     Attributes:
-        low, high: 95 % interval over clusters of the candidate's quantile, if it had the champion's distribution.
+        low, high: Where the candidate's quantile would lie if it had the champion's distribution: a band over clusters
+            that holds for all points together in 95 % of cases.
     """
 
     level: float
@@ -78,7 +79,8 @@ class SliceComparison(Contract):
         absolute: Of the size of the difference; multiclass: the probability that went to other classes (half the sum
             of the absolute differences of all classes).
         share_of_difference: Of the sum of all absolute differences.
-        surprising: Whether it moves otherwise than the rest does, many slices considered (false discovery rate of 5 %).
+        surprising: Whether it moves otherwise than the rest does, many slices considered (false discovery rate of 5 %);
+            the rest are the slices of its column that are not clearer still.
     """
 
     column: str

@@ -144,7 +144,7 @@ class _Seen:
             slices=slices_of(tallies.slices, decided=tallies.decided),
             most_different=described(self._most.rows(), examples, model.learning.features, section),
         )
-        return found.model_copy(update={"little": is_little(found, section), "story": story_of(found, section)})
+        return found.model_copy(update={"little": is_little(found), "story": story_of(found, section)})
 
 
 def _outputs(names: tuple[str, ...], tallies: Tallies, sampled: Sampled) -> tuple[OutputComparison, ...]:

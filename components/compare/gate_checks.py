@@ -6,8 +6,8 @@ from components._shared.comparison import Comparison
 from components._shared.evidence import Estimate
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
-from components._shared.wording import cluster_word, number, rows_word
-from components.compare.wording import percent
+from components._shared.wording import number
+from components.compare.wording import extent, percent
 
 _LEAST = {"rank_agreement"}
 
@@ -51,10 +51,7 @@ def _check(name: str, limit: float, comparison: Comparison, section: EvaluationS
     held = found.value >= limit if name in _LEAST else found.value <= limit
     outcome: Outcome = "passed" if held else "failed"
     shown = percent(found.value) if share else number(found.value)
-    reason = (
-        f"{_WHAT[name].format(shown=shown, of=of)} over {rows_word(comparison.rows)} in "
-        f"{cluster_word(section, comparison.clusters)}; the task allows {words}."
-    )
+    reason = f"{_WHAT[name].format(shown=shown, of=of)} over {extent(comparison, section)}; the task allows {words}."
     return Check(
         name=f"difference.{name}",
         observed=found.value,

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from components._shared.errors import DataError
 from components._shared.measuring.metrics import Floats, Integers
 from components.compare.pairs import Pairs
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 262_144
+
+Keys = npt.NDArray[np.uint64]
+"""Rows × 2: the first and the last 16 digits."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Sample:
     def __init__(self, outputs: int, most: int = MOST_ROWS) -> None:
         self._most = most
         self._outputs = outputs
-        self._kept: list[tuple[pa.Array, Integers, Floats]] = []
+        self._kept: list[tuple[Keys, Integers, Floats]] = []
         self._count = 0
         self._last: str | None = None
 
@@ -62,7 +67,7 @@ class Sample:
             places = np.flatnonzero(below.to_numpy(zero_copy_only=False))
             keys, group, scores = keys.filter(below), group[places], scores[:, places]
         if len(keys):
-            self._kept.append((keys, group, scores))
+            self._kept.append((_numbers(keys), group, scores))
             self._count += len(keys)
         if self._count >= 2 * self._most:
             self._cut()
@@ -78,17 +83,29 @@ class Sample:
 
     def _cut(self) -> None:
         """Only the smallest stay, in their order."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         if not self._kept:
             return
-        keys = pa.concat_arrays([one for one, _, _ in self._kept])
-        order = pc.sort_indices(keys)[: self._most]
-        places = order.to_numpy(zero_copy_only=False).astype(np.int64)
-        keys = keys.take(order)
+        keys = np.concatenate([one for one, _, _ in self._kept])
+        places = np.lexsort((keys[:, 1], keys[:, 0]))[: self._most]
         group = np.concatenate([one for _, one, _ in self._kept])[places]
         scores = np.concatenate([one for _, _, one in self._kept], axis=1)[:, places]
-        self._kept, self._count = [(keys, group, scores)], len(keys)
-        if len(keys) == self._most:
-            self._last = keys[-1].as_py()
+        self._kept, self._count = [(keys[places], group, scores)], len(places)
+        if len(places) == self._most:
+            self._last = "{:016x}{:016x}".format(*keys[places[-1]].tolist())
+
+
+def _numbers(keys: pa.Array) -> Keys:
+    """The 32 hexadecimal digits of each key as two numbers of 64 bits: they are sorted twenty times as fast as texts.
+
+    Raises:
+        DataError: A key is none.
+    """
+    offsets = np.frombuffer(keys.buffers()[1], np.int32)[keys.offset : keys.offset + len(keys) + 1]
+    if (np.diff(offsets) != 32).any():
+        raise DataError("A _key does not have 32 digits: these rows were not written by `ingest`", where="predictions")
+    digits = np.frombuffer(keys.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    # 0 … 9 are 48 … 57, a … f are 97 … 102.
+    values = (digits & 15) + 9 * (digits >> 6)
+    packed = (values[::2] << 4 | values[1::2]).astype(np.uint8)
+    numbers: Keys = packed.view(">u8").astype(np.uint64).reshape(len(keys), 2)
+    return numbers

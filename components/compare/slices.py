@@ -18,6 +18,8 @@ from components.compare.tallies import SliceTally
 FALSE_DISCOVERIES = 0.05
 """Share of the slices called surprising that may be so by luck."""
 
+_ROUNDING = 1e-12
+
 MOST_SHOWN = 50
 """Of one column."""
 
@@ -30,14 +32,12 @@ def slices_of(tallies: dict[str, SliceTally], *, decided: bool) -> tuple[SliceCo
         decided: Whether anything is decided, so that it can be decided otherwise.
     """
     found: list[SliceComparison] = []
-    chances: dict[tuple[str, str], float] = {}
+    columns: dict[str, tuple[list[str], Floats]] = {}
     for column, tally in tallies.items():
         sums, values = _shown(tally)
         found += _compared(column, values, sums, decided=decided)
-        for place, value in enumerate(values):
-            if not value.endswith(JOINED):
-                chances[column, value] = _chance(sums[:, place], sums.sum(axis=1))
-    surprising = _discoveries(chances)
+        columns[column] = (values, sums)
+    surprising = _surprising(columns)
     marked = [one.model_copy(update={"surprising": (one.column, one.value) in surprising}) for one in found]
     return tuple(sorted(marked, key=lambda one: (-one.share_of_difference, one.column, one.value)))
 
@@ -82,37 +82,65 @@ def estimate_of(value: float, width: float, *, least: float = -math.inf, most: f
     return Estimate(value=rounded(float(value)), interval=interval)
 
 
-def _chance(mine: Floats, total: Floats) -> float:
-    """The chance of so large a gap between the mean difference of a slice and that of the other rows, if there is none.
+def _surprising(columns: dict[str, tuple[list[str], Floats]]) -> set[tuple[str, str]]:
+    """The slices that move otherwise than the rest of the rows, all of them looked at together.
 
-    Student's t of the gap with its jackknife over groups of clusters; as many degrees of freedom as the groups, of the
-    slice or of the rest, whichever has fewer, less one.
+    One at a time, the clearest first: its rows are then no longer among the rest, since beside one slice that moved far
+    all others seem to have moved the other way. What is found in each step is held against the false discovery rate
+    (Benjamini and Hochberg, 1995).
 
     Args:
-        mine, total: Figure (rows, signed …) × group, of the slice and of all rows.
+        columns: Column → its slices and their sums, figure (rows, signed …) × slice × group.
+    """
+    from components._shared.measuring.false_discoveries import adjusted
+
+    found: set[tuple[str, str]] = set()
+    chances = {column: _chances(values, sums) for column, (values, sums) in columns.items()}
+    while True:
+        waiting = [(column, value) for column, of_value in chances.items() for value in of_value]
+        together = adjusted([chances[column][value] for column, value in waiting])
+        least = min(together, default=1.0)
+        if least > FALSE_DISCOVERIES:
+            return found
+        column, value = min((chances[column][value], column, value) for column, value in waiting)[1:]
+        found.add((column, value))
+        values, sums = columns[column]
+        there = [place for place, name in enumerate(values) if (column, name) not in found]
+        chances[column] = _chances([values[place] for place in there], sums[:, there])
+
+
+def _chances(values: list[str], sums: Floats) -> dict[str, float]:
+    """Slice → the chance of so large a gap between its mean difference and that of the other rows, if there is none.
+
+    Student's t of the gap with its jackknife over groups of clusters; as many degrees of freedom as the groups of the
+    slice or of the others, whichever are fewer, less one.
+
+    Args:
+        values: The slices; joined ones are among the others, and not looked at.
+        sums: Figure (rows, signed …) × slice × group.
     """
     from components._shared.measuring.student import upper_tail
 
-    (rows, signed), (others, other_signed) = mine[:2], (total - mine)[:2]
-    groups = (rows + others) > 0
-    fewest = int(min((rows > 0).sum(), (others > 0).sum()))
-    if fewest < FEWEST_CLUSTERS:
-        return 1.0
-    gap = signed.sum() / rows.sum() - other_signed.sum() / others.sum()
-    without = (signed.sum() - signed) / (rows.sum() - rows) - (other_signed.sum() - other_signed) / (
-        others.sum() - others
-    )
-    count = int(groups.sum())
-    moves = without[groups] - without[groups].mean()
-    error = math.sqrt((count - 1) / count * float(moves @ moves))
-    if error <= 1e-12 * max(abs(gap), 1e-300):
-        return 0.0 if abs(gap) > 1e-12 else 1.0
-    return 2 * upper_tail(abs(gap) / error, fewest - 1)
+    rows, signed = sums[:2]
+    others, other_signed = rows.sum(axis=0) - rows, signed.sum(axis=0) - signed
+    groups = (rows.sum(axis=0) > 0).sum()
+    fewest = np.minimum((rows > 0).sum(axis=1), (others > 0).sum(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = signed.sum(axis=1) / rows.sum(axis=1) - other_signed.sum(axis=1) / others.sum(axis=1)
+        without = _without(signed, rows) - _without(other_signed, others)
+        without = without[:, rows.sum(axis=0) > 0]
+        error = np.sqrt((groups - 1) / groups * ((without - without.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
+        t = np.abs(gap) / error
+    return {
+        value: 2 * upper_tail(float(t[place]), int(fewest[place]) - 1)
+        if fewest[place] >= FEWEST_CLUSTERS and np.isfinite(t[place]) and abs(gap[place]) > _ROUNDING
+        else 1.0
+        for place, value in enumerate(values)
+        if not value.endswith(JOINED)
+    }
 
 
-def _discoveries(chances: dict[tuple[str, str], float]) -> set[tuple[str, str]]:
-    """The slices whose gap is no luck, all of them looked at together (Benjamini and Hochberg, 1995)."""
-    from components._shared.measuring.false_discoveries import adjusted
-
-    together = adjusted(list(chances.values()))
-    return {name for name, least in zip(chances, together, strict=True) if least <= FALSE_DISCOVERIES}
+def _without(sums: Floats, rows: Floats) -> Floats:
+    """The mean of each slice without each of the groups: slices × groups."""
+    means: Floats = (sums.sum(axis=1, keepdims=True) - sums) / (rows.sum(axis=1, keepdims=True) - rows)
+    return means

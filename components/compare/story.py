@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from components._shared.comparison import Comparison, OutputComparison, SliceComparison
-from components._shared.measuring.figures import JOINED
 from components._shared.task import EvaluationSection
-from components._shared.wording import cluster_word, number, rows_word, sentence
-from components.compare.wording import percent, percent_estimate, signed_estimate
+from components._shared.wording import number, rows_word, sentence
+from components.compare.wording import extent, percent, percent_estimate, signed, signed_estimate
 
 LITTLE_FLIPPED = 0.01
-LITTLE_PSI = 0.1
-LITTLE_KS = 0.05
-LITTLE_MOVED = 0.02
+LITTLE_MOVED = 0.01
 """Mean size of the difference, as a share of the range that holds nine tenths of the champion's scores."""
 
-SAME_ORDER = 0.98
-STANDS_OUT = 1.25
-"""A slice stands out whose share of the difference is so many times its share of the rows."""
+LITTLE_ORDER = 0.95
+"""Rank correlation: scores that lie close together change places by moving little."""
 
-LEAST_SHARE = 0.05
+SAME_ORDER = 0.98
+SAME_PSI = 0.1
+SAME_KS = 0.05
+ONE_WAY = 0.98
+LEAST_PART = 0.1
+"""Of the mean size of the difference: what a slice must make up to be named."""
+
 _MOST_SLICES = 2
 
 
-def is_little(comparison: Comparison, section: EvaluationSection) -> bool:
-    """Whether there is little to see: answers, decisions, distribution and order are nearly the same."""
+def is_little(comparison: Comparison) -> bool:
+    """Whether there is little to see: hardly a decision flips, and scores move by little of their range."""
     if comparison.flipped is not None and comparison.flipped.value > LITTLE_FLIPPED:
         return False
-    return (
-        not _moved(comparison)
-        and not _reordered(comparison)
-        and all(output.absolute.value <= LITTLE_MOVED * _range(output) for output in comparison.outputs)
-    )
+    agreement = _agreement(comparison)
+    if agreement is None or agreement < LITTLE_ORDER:
+        return False
+    return all(output.absolute.value <= LITTLE_MOVED * _range(output) for output in comparison.outputs)
 
 
 def story_of(comparison: Comparison, section: EvaluationSection) -> str:
@@ -42,8 +43,8 @@ def story_of(comparison: Comparison, section: EvaluationSection) -> str:
     """
     if all(output.absolute.value == 0 for output in comparison.outputs):
         return f"Nothing to see: both models give all {rows_word(comparison.rows)} the same score."
-    if is_little(comparison, section):
-        return f"There is little to see: {_extent(comparison, section)}, and {_kept(comparison)}."
+    if is_little(comparison):
+        return f"There is little to see: {_extent(comparison, section)}; {_kept(comparison)}."
     sentences = [
         f"{sentence(_extent(comparison, section))}; {_kind(comparison)}.",
         _where(comparison),
@@ -54,36 +55,35 @@ def story_of(comparison: Comparison, section: EvaluationSection) -> str:
 
 def _extent(comparison: Comparison, section: EvaluationSection) -> str:
     """How far answers and decisions moved, over how many rows."""
-    over = f"over {rows_word(comparison.rows)} in {cluster_word(section, comparison.clusters)}"
+    over = f"over {extent(comparison, section)}"
     output = _most_moved(comparison)
-    what = "the scores" if len(comparison.outputs) == 1 else f"the probability of {output.name}"
-    moved = (
-        f"{over} {what} moved by {signed_estimate(output.mean)} on average ({number(output.absolute.value)} either way)"
-    )
+    what = "a score" if len(comparison.outputs) == 1 else f"the probability of {output.name}"
+    size, balance = output.absolute.value, signed_estimate(output.mean)
+    if abs(output.mean.value) >= ONE_WAY * size:
+        moved = f"{over} {what} moved by {balance}, nearly always the same way"
+    else:
+        moved = f"{over} {what} moved by {_short(size)} up or down, on balance by {balance}"
     if comparison.flipped is None:
         return moved
-    return f"{moved} and {percent_estimate(comparison.flipped)} of the decisions flip"
+    return f"{moved}, and {percent_estimate(comparison.flipped)} of the decisions flip"
 
 
 def _kept(comparison: Comparison) -> str:
     """What stayed as it was."""
     psi = max(output.psi for output in comparison.outputs)
-    agreement = _agreement(comparison)
-    order = "" if agreement is None else f" and the order of the rows (rank correlation {number(agreement)})"
-    return f"the distribution of the scores (PSI {number(round(psi, 4))}){order} stayed as it was"
+    figures = f"PSI {_short(psi)}, rank correlation {_order(comparison)}"
+    if _moved(comparison) or _reordered(comparison):
+        return f"where distribution and order of the scores differ ({figures}), it is by so little"
+    return f"distribution and order of the scores are nearly the same ({figures})"
 
 
 def _kind(comparison: Comparison) -> str:
     """Whether the distribution moved as a whole, or the rows changed places in it."""
     psi = max(output.psi for output in comparison.outputs)
     ks = max(output.ks for output in comparison.outputs)
-    agreement = _agreement(comparison)
-    figures = f"PSI {number(round(psi, 3))}, KS {number(round(ks, 3))}"
-    order = (
-        "one of them gives every row the same score"
-        if agreement is None
-        else f"rank correlation {number(round(agreement, 3))}"
-    )
+    figures = f"PSI {_short(psi)}, KS {_short(ks)}"
+    order = _order(comparison)
+    order = f"rank correlation {order}" if order else "one of them gives every row the same score"
     if _moved(comparison) and _reordered(comparison):
         return f"both the distribution ({figures}) and the order of the rows changed ({order})"
     if _moved(comparison):
@@ -96,36 +96,48 @@ def _kind(comparison: Comparison) -> str:
             f"neither the distribution ({figures}) nor the order ({order}) changed much: many scores lie where the "
             f"decision turns{near}"
         )
-    return f"distribution ({figures}) and order ({order}) changed little, but scores of rows did"
+    return f"distribution ({figures}) and order ({order}) hardly changed"
 
 
 def _where(comparison: Comparison) -> str:
-    """Which slices carry the difference."""
+    """Which slices move otherwise than the rest."""
     if not comparison.slices:
         return ""
     out = standing_out(comparison)
     if not out:
         return "No slice stands out: the difference is spread over all of them."
     parts = [
-        f"{one.column} {one.value} carries {percent(one.share_of_difference)} of the difference with "
-        f"{percent(one.rows / comparison.rows)} of the rows ({signed_estimate(one.mean)})"
-        for one in out
+        f"{one.column} {one.value} by {signed_estimate(one.mean)}, the rows beside it by {signed(rest)} "
+        f"({percent(one.share_of_difference)} of the difference, {percent(one.rows / comparison.rows)} of the rows)"
+        for one, rest in out
     ]
-    return f"{' and '.join(parts)}."
+    return f"It is not the same everywhere: {'; '.join(parts)}."
 
 
-def standing_out(comparison: Comparison) -> tuple[SliceComparison, ...]:
-    """The slices that move otherwise than the rest and carry more of the difference than their rows would."""
-    found = [
-        one
-        for one in comparison.slices
-        if one.surprising
-        and not one.value.endswith(JOINED)
-        and one.share_of_difference >= LEAST_SHARE
-        and one.share_of_difference >= STANDS_OUT * one.rows / comparison.rows
-    ]
-    found.sort(key=lambda one: one.rows / comparison.rows - one.share_of_difference)
-    return tuple(found[:_MOST_SLICES])
+def standing_out(comparison: Comparison) -> tuple[tuple[SliceComparison, float], ...]:
+    """The slices that carry the difference, each with the mean difference of the rows beside it.
+
+    They move otherwise than the rest beyond luck, and what their rows move more or less than the others makes up at
+    least `LEAST_PART` of the mean size of the difference.
+    """
+    total: dict[str, float] = {}
+    size: dict[str, float] = {}
+    for one in comparison.slices:
+        total[one.column] = total.get(one.column, 0.0) + one.mean.value * one.rows
+        size[one.column] = size.get(one.column, 0.0) + one.absolute.value * one.rows
+    found = []
+    for one in comparison.slices:
+        if not one.surprising or one.rows == comparison.rows:
+            continue
+        rest = (total[one.column] - one.mean.value * one.rows) / (comparison.rows - one.rows)
+        part = abs(one.mean.value - rest) * one.rows
+        if part >= LEAST_PART * size[one.column]:
+            found.append((part, one, rest))
+    # One of each column: where one value moved up, the others of its column moved down beside it.
+    first: dict[str, tuple[SliceComparison, float]] = {}
+    for _, one, rest in sorted(found, key=lambda each: (-each[0], each[1].column, each[1].value)):
+        first.setdefault(one.column, (one, rest))
+    return tuple(first.values())[:_MOST_SLICES]
 
 
 def _outcome(comparison: Comparison, section: EvaluationSection) -> str:
@@ -147,7 +159,7 @@ def _outcome(comparison: Comparison, section: EvaluationSection) -> str:
 
 
 def _moved(comparison: Comparison) -> bool:
-    return any(output.psi >= LITTLE_PSI or output.ks >= LITTLE_KS for output in comparison.outputs)
+    return any(output.psi >= SAME_PSI or output.ks >= SAME_KS for output in comparison.outputs)
 
 
 def _reordered(comparison: Comparison) -> bool:
@@ -162,6 +174,20 @@ def _agreement(comparison: Comparison) -> float | None:
     return min(one.value for one in found if one is not None)
 
 
+def _order(comparison: Comparison) -> str:
+    """The rank correlation, never rounded up to 1; empty: there is none."""
+    agreement = _agreement(comparison)
+    if agreement is None:
+        return ""
+    return (
+        number(agreement, 4)
+        if 0.999 < agreement < 0.99995
+        else "over 0.9999"
+        if agreement < 1 and agreement > 0.999
+        else _short(agreement)
+    )
+
+
 def _most_moved(comparison: Comparison) -> OutputComparison:
     return max(comparison.outputs, key=lambda output: abs(output.mean.value))
 
@@ -170,3 +196,8 @@ def _range(output: OutputComparison) -> float:
     """What nine tenths of the champion's scores lie in."""
     low, high = (next(point.champion for point in output.qq if point.level == level) for level in (0.05, 0.95))
     return high - low
+
+
+def _short(value: float) -> str:
+    """Three significant digits."""
+    return number(float(f"{value:.3g}"))

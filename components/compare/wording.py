@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from components._shared.comparison import Comparison
 from components._shared.evidence import Estimate
-from components._shared.wording import estimate
+from components._shared.task import EvaluationSection
+from components._shared.wording import cluster_word, estimate, number, rows_word
 
 
 def percent(share: float) -> str:
@@ -32,3 +34,15 @@ def percent_estimate(found: Estimate) -> str:
 def signed_estimate(found: Estimate) -> str:
     """A difference and its interval, with a plus where it is above zero."""
     return f"{'+' if found.value > 0 else ''}{estimate(found)}"
+
+
+def signed(value: float) -> str:
+    """A difference in three significant digits, with a plus where it is above zero."""
+    return f"{'+' if value > 0 else ''}{number(float(f'{value:.3g}'))}"
+
+
+def extent(comparison: Comparison, section: EvaluationSection) -> str:
+    """How many rows there are, and the clusters that they fall in."""
+    if not section.has_time and section.cluster is None:
+        return rows_word(comparison.rows)
+    return f"{rows_word(comparison.rows)} in {cluster_word(section, comparison.clusters)}"
