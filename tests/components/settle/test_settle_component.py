@@ -4,36 +4,37 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kfp import dsl
-
 from components._shared.ledger import Decisions, Settlement, Settlements
 from components._shared.manifest import Manifest
 from components._shared.windows import Window, Windows
-from components.settle.component import settle
 from components.settle.outputs import scalars_of
 from tests.components.settle.settling import decision, section
 from tests.components.settle.test_settle_outcomes import around, block
+from tests.kfp_step import run_step
 
-OUTPUTS = {"verdict": dsl.Artifact, "settlements": dsl.Artifact, "metrics": dsl.Metrics, "summary": dsl.Markdown}
+OUTPUTS = {"verdict": "Artifact", "settlements": "Artifact", "metrics": "Metrics", "summary": "Markdown"}
 
 
 def test_every_output_has_content_also_where_there_is_nothing_to_settle(tmp_path: Path) -> None:
-    examples = tmp_path / "examples"
-    examples.write_text(Manifest(role="examples", digest="0", columns={}, shards=(), count=0).to_json())
-    given = {name: kind(uri=str(tmp_path / name)) for name, kind in OUTPUTS.items()}
+    empty = Manifest(role="examples", digest="0", columns={}, shards=(), count=0)
+    (tmp_path / "examples").write_text(empty.to_json(), encoding="utf-8")
     until = datetime(2024, 6, 1, tzinfo=UTC)
     windows = Windows(as_of=until, timezone="UTC", span=Window(start=None, end=until), labelled_until=until)
 
-    settle.python_func(
-        examples=dsl.Dataset(uri=str(examples)), decisions=Decisions().to_json(), windows=windows.to_json(),
-        gates=section().to_json(), **given,
-    )  # fmt: skip
+    written = run_step(
+        "settle",
+        tmp_path,
+        parameters={"decisions": Decisions().to_json(), "windows": windows.to_json(), "gates": section().to_json()},
+        inputs={"examples": "Dataset"},
+        outputs=OUTPUTS,
+    )
 
     assert (tmp_path / "settlements").read_text() == Settlements().to_json()
     assert json.loads((tmp_path / "metrics").read_text()) == {"decisions": 0}
     assert (tmp_path / "summary").read_text().startswith("## promises: passed")
-    assert given["verdict"].metadata["outcome"] == "passed"
-    assert given["metrics"].metadata["decisions"] == 0
+    metadata = {name: written["artifacts"][name]["artifacts"][0]["metadata"] for name in OUTPUTS}
+    assert metadata["verdict"] == {"outcome": "passed"}
+    assert metadata["metrics"] == {"decisions": 0}
 
 
 def test_the_metrics_are_counts_of_outcomes_and_the_gain_of_the_newest_decision() -> None:
