@@ -22,6 +22,7 @@ _MEANING: dict[Metric, tuple[str, str]] = {
     "accuracy": ("is right more often", "is right less often"),
     "rmse": ("has smaller errors", "has larger errors"),
     "bias": ("is less biased", "is more biased"),
+    "cost": ("decides at less cost", "decides at more cost"),
 }
 """What being better or worse in a metric means; of the others only the figures are given, and only in the table."""
 

@@ -91,6 +91,7 @@ def page(evaluation: Evaluation, verdict: Verdict) -> str:
         f"<title>Evaluation</title><style>{_STYLE}</style>",
         f"<h1 class={verdict.outcome}>Metrics: {verdict.outcome.replace('_', ' ')}</h1>",
         f"<p>{html.escape(verdict.summary)}</p><p>{extent}</p>",
+        *[f"<p>{html.escape(line)}</p>" for line in worth(evaluation)],
         "<h2>Gates</h2>",
         _table(
             ["gate", "slice", "limit", "outcome", "reason"],
@@ -113,6 +114,25 @@ def page(evaluation: Evaluation, verdict: Verdict) -> str:
             )
         )
     return "\n".join(parts)
+
+
+def worth(evaluation: Evaluation) -> list[str]:
+    """What the candidate's decisions save, in sentences; none where the task declares no costs."""
+    value = evaluation.value
+    if value is None:
+        return []
+    unit = f" {value.unit}" if value.unit else ""
+    others = [
+        ("the champion", value.champion),
+        (f"deciding {value.constant_decision} always", value.constant),
+        (f"deciding {value.hindsight_decision} always, the best constant in hindsight", value.hindsight),
+    ]
+    return [
+        f"Against {name}, the candidate's decisions save {estimate(saved.per_cluster)}{unit} a cluster"
+        f" and {estimate(saved.total)}{unit} in all; below zero they cost more."
+        for name, saved in others
+        if saved is not None
+    ]
 
 
 def _overall_row(overall: SliceFigures, metric: Metric) -> list[str]:

@@ -15,7 +15,7 @@ from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.figures import figures_of
 from components._shared.measuring.value import estimate_of, value_of
 from components.evaluate.executor import evaluate
-from components.evaluate.outputs import scalars_of
+from components.evaluate.outputs import page, scalars_of
 from components.evaluate.threshold_costs import threshold_costs
 
 BINARY = "binary_classification"
@@ -254,6 +254,8 @@ def test_costs_reach_gates_curves_slices_and_the_figures_of_kubeflow(
     assert all("cost" in one.metrics for one in found.slices)
     assert found.value is not None and found.value.champion is not None
     assert scalars_of(found)["cost_difference"] == pytest.approx(-found.value.champion.per_row.value, rel=1e-4)
+    told = page(found, result.verdict)
+    assert "Against the champion, the candidate&#x27;s decisions save" in told and "minutes a cluster" in told
     checks = {check.name: check for check in result.verdict.checks}
     assert checks["metric.cost"].outcome == "failed"
     assert checks["champion.cost"].outcome == "passed"
