@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components._shared.measuring.intervals import MOST_GROUPS
+from components._shared.measuring.intervals import MOST_GROUPS, half_widths
 from components._shared.measuring.metrics import Floats, Integers
 
 if TYPE_CHECKING:
@@ -73,8 +73,6 @@ def ratios(sums: Floats, counts: Floats) -> tuple[Floats, Floats]:
     Returns:
         Per column; NaN where there are no rows, and widths NaN where there are too few clusters.
     """
-    from components._shared.measuring.intervals import half_widths
-
     counts = np.broadcast_to(counts if counts.ndim == 2 else counts[:, None], sums.shape)
     values, widths = np.full(sums.shape[1], np.nan), np.full(sums.shape[1], np.nan)
     there = counts > 0

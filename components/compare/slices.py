@@ -9,9 +9,11 @@ import numpy as np
 
 from components._shared.comparison import SliceComparison
 from components._shared.evidence import Estimate
+from components._shared.measuring.false_discoveries import adjusted
 from components._shared.measuring.figures import FEWEST_ROWS, JOINED, rounded
 from components._shared.measuring.intervals import FEWEST_CLUSTERS
 from components._shared.measuring.metrics import Floats
+from components._shared.measuring.student import upper_tail
 from components.compare.clusters import ratios
 from components.compare.tallies import SliceTally
 
@@ -92,8 +94,6 @@ def _surprising(columns: dict[str, tuple[list[str], Floats]]) -> set[tuple[str, 
     Args:
         columns: Column → its slices and their sums, figure (rows, signed …) × slice × group.
     """
-    from components._shared.measuring.false_discoveries import adjusted
-
     found: set[tuple[str, str]] = set()
     chances = {column: _chances(values, sums) for column, (values, sums) in columns.items()}
     while True:
@@ -119,8 +119,6 @@ def _chances(values: list[str], sums: Floats) -> dict[str, float]:
         values: The slices; joined ones are among the others, and not looked at.
         sums: Figure (rows, signed …) × slice × group.
     """
-    from components._shared.measuring.student import upper_tail
-
     rows, signed = sums[:2]
     others, other_signed = rows.sum(axis=0) - rows, signed.sum(axis=0) - signed
     groups = (rows.sum(axis=0) > 0).sum()
