@@ -14,7 +14,11 @@ PURE = {
     "predict: champion",
     "predict: reference",
     "evaluate",
+    "compare",
+    "behave",
     "smoke-test",
+    "explain",
+    "settle",
     "judge",
 }
 

@@ -16,7 +16,21 @@ from tests.small_task import AS_OF, write_task
 
 ROOT = Path(__file__).resolve().parents[2]
 
-STEPS = ("plan", "ingest", "split", "validate", "train", "predict", "evaluate", "smoke_test", "judge")
+STEPS = (
+    "plan",
+    "ingest",
+    "split",
+    "validate",
+    "train",
+    "predict",
+    "evaluate",
+    "compare",
+    "behave",
+    "smoke_test",
+    "explain",
+    "settle",
+    "judge",
+)
 
 
 class Run:

@@ -124,6 +124,7 @@ def test_every_step_and_every_branch_has_a_name_that_a_person_chose() -> None:
     names = [task["taskInfo"]["name"] for dag in dags for task in dag["tasks"].values()]
 
     steps = ["plan", "ingest", "split", "validate", "train", "evaluate", "smoke-test", "judge"]
+    steps += ["compare", "behave", "explain", "settle"]
     predictions = ["predict: candidate", "predict: champion", "predict: reference"]
     branches = ["decision", "passed", "push: promote", "conclude", "not passed", "push: record", "conclude"]
     assert sorted(names) == sorted([*steps, *predictions, *branches])

@@ -33,7 +33,11 @@ MAIN = [
     "predict-2",
     "predict-3",
     "evaluate",
+    "compare",
+    "behave",
     "smoke-test",
+    "explain",
+    "settle",
     "judge",
 ]
 PASSED, NOT_PASSED = "condition-branches-1/condition-2", "condition-branches-1/condition-3"
