@@ -27,6 +27,7 @@ _COMMANDS: dict[str, str] = {
     "promote": "pipelines.commands.registry:promote",
     "rollback": "pipelines.commands.registry:rollback",
     "release": "pipelines.commands.registry:release",
+    "diff": "pipelines.commands.diff:diff",
     "report": "pipelines.commands.registry:report",
     "gc": "pipelines.commands.registry:gc",
 }
