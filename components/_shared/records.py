@@ -49,7 +49,7 @@ class Baseline(Contract):
 
     Attributes:
         previous: URI of the earlier statistics for drift, or empty.
-        looks: How many decisions of this kind a quarter of a year holds: each has its share of the false alarms.
+        looks: As one of how many decisions of a quarter this one counted: its share of the false alarms.
     """
 
     champion: ModelRef | None = None

@@ -140,14 +140,18 @@ def _slices(rule: SliceTolerance, slices: tuple[SliceFigures, ...]) -> list[Chec
         reason = f"No slice of at least {rule.min_rows:,} rows has an interval of {METRIC_NAMES[rule.metric]}."
         return [Check(name=name, limit=limit, outcome="cannot_judge", reason=reason)]
     worse = [one for one in found if one.worse]
-    together = f"{len(found)} slice{'s were' if len(found) > 1 else ' was'} looked at"
-    luck = f"at most {number(100 * rule.false_discoveries)} % of the slices that are named are so by luck"
+    permitted = f"{allowed} is allowed" if rule.worse_by else "it must not be worse"
+    luck = f"of those that are named, at most {number(100 * rule.false_discoveries)} % are so by luck"
+    together = f"{len(found)} slice{'s were' if len(found) > 1 else ' was'} looked at together; {luck}."
     checks = []
     for one in worse or found[:1]:
         figures = one.found.metrics[rule.metric]
         assert figures.difference is not None
-        where = f"where {one.found.column} is {one.found.value} ({rows_word(one.found.rows)}), "
-        verb = f"beyond doubt; it must be {allowed}" if one.worse else f"which is no clear breach of {allowed}"
+        place = f"where {one.found.column} is {one.found.value} ({rows_word(one.found.rows)})"
+        said = f"{compared(rule.metric, figures)} {place}"
+        words = (
+            f"{said}, beyond doubt" if one.worse else f"no slice breaks the limit beyond doubt; nearest to it, {said}"
+        )
         checks.append(
             Check(
                 name=name,
@@ -156,7 +160,7 @@ def _slices(rule: SliceTolerance, slices: tuple[SliceFigures, ...]) -> list[Chec
                 interval=figures.difference.interval,
                 limit=limit,
                 outcome="failed" if one.worse else "passed",
-                reason=sentence(f"{where}{compared(rule.metric, figures)}, {verb}. {together}, and {luck}."),
+                reason=sentence(f"{words}; {permitted}. {together}"),
             )
         )
     return checks

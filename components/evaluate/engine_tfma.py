@@ -247,6 +247,5 @@ def _at(ours: Estimate | None, value: float) -> Estimate | None:
         return None
     pair = ours.interval
     by = value - ours.value
-    return Estimate(
-        value=rounded(value), interval=None if pair is None else (rounded(pair[0] + by), rounded(pair[1] + by))
-    )
+    moved = None if pair is None else (rounded(pair[0] + by), rounded(pair[1] + by))
+    return ours.model_copy(update={"value": rounded(value), "interval": moved})

@@ -48,13 +48,13 @@ def improves_beyond_doubt(evaluation: Evaluation, section: EvaluationSection) ->
     outcome: Outcome
     if chance <= level and gain.value > 0:
         outcome = "passed"
-        reason = f"{said}, beyond doubt: {_luck(chance, level, evaluation, section)}."
+        reason = f"{said}, beyond doubt: {_luck(chance, level, evaluation.looks)}."
     elif gain.interval[1] < 0 or (gain.error == 0 and gates.undecided == "keep"):
         outcome, reason = "failed", f"{said}; it must be better, beyond doubt."
     else:
-        doubt = f"Cannot tell whether the candidate is better: {said}"
+        doubt = f"the data cannot tell: {said}"
         if gain.value > 0:
-            doubt += f", but {_luck(chance, level, evaluation, section)}"
+            doubt += f", but {_luck(chance, level, evaluation.looks)}"
         doubt += f"; {_power(gain, level, evaluation, section)}"
         outcome, reason = "cannot_judge", f"{doubt}."
         if gates.undecided == "promote":
@@ -70,19 +70,18 @@ def improves_beyond_doubt(evaluation: Evaluation, section: EvaluationSection) ->
 
 
 def odds(chance: float) -> str:
-    """`1 of 80 cases`."""
+    """`1 of 80 cases`, or `23 % of cases`."""
     if chance < 1e-6:
         return "less than 1 of a million cases"
+    if chance > 0.1:
+        return f"{number(100 * chance, 0)} % of cases"
     many = 1 / chance
-    if many < 10:
-        return f"1 of {number(many, 1).removesuffix('.0')} cases"
     digits = int(10 ** max(0, math.floor(math.log10(many)) - 1))
     return f"1 of {round(many / digits) * digits:,} cases"
 
 
-def _luck(chance: float, level: float, evaluation: Evaluation, section: EvaluationSection) -> str:
-    looks = evaluation.looks
-    share = f" as one of {looks:,} looks a quarter" if looks > 1 else ""
+def _luck(chance: float, level: float, looks: int) -> str:
+    share = f" to one of {looks:,} looks a quarter" if looks > 1 else ""
     return f"luck alone shows as much in {odds(chance)}, and {odds(level)} is allowed{share}"
 
 
@@ -99,11 +98,11 @@ def _power(gain: Estimate, level: float, evaluation: Evaluation, section: Evalua
     needed = clusters_needed(effect, gain.error, evaluation.clusters, level)
     if needed is None:
         return f"an effect of {number(effect)} is too small to be seen by waiting"
-    more = _rounded_up(needed - evaluation.clusters)
+    more = needed - evaluation.clusters
     of_days = section.has_time and section.cluster is None
     if of_days and more > _LONGEST_WAIT:
         return f"an effect of {number(effect)} would need about {math.ceil(more / _YEAR)} more years"
-    count, _, noun = cluster_word(section, more).partition(" ")
+    count, _, noun = cluster_word(section, _rounded_up(more)).partition(" ")
     return f"an effect of {number(effect)} needs about {count} more {noun} of test rows".replace("rows of test ", "")
 
 
@@ -120,9 +119,8 @@ def _promoted_in_doubt(doubt: str, gain: Estimate, tolerance: Tolerance) -> tupl
     worst = -(gain.interval[0] if whole and gain.interval is not None else gain.value)
     allowed = f"worse by at most {number(tolerance.worse_by)}" if tolerance.worse_by else "not worse"
     where = " over the whole interval" if whole else ""
-    if worst <= tolerance.worse_by:
-        return "passed", f"{doubt}; the task promotes what is {allowed}{where}, and it is."
-    return "failed", f"{doubt}; the task promotes what is {allowed}{where}, and it is not."
+    policy = f"{doubt}; in doubt the task promotes a candidate that is {allowed}{where}"
+    return ("passed", f"{policy}.") if worst <= tolerance.worse_by else ("failed", f"{policy}, which this is not.")
 
 
 def _rounded_up(count: int) -> int:
