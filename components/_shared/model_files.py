@@ -13,6 +13,7 @@ from components._shared.contract import digest_of
 from components._shared.errors import CorruptError, NotFoundError
 from components._shared.model_info import ModelInfo
 from components._shared.records import ModelRef
+from components._shared.store import is_hidden
 
 MODEL_JSON = "model.json"
 SAMPLES_JSON = "samples.json"
@@ -25,6 +26,8 @@ _BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json", SAMPLES_JSON, S
 def model_digest(model_dir: Path) -> str:
     """SHA-256 over the path and the SHA-256 of every file of a model, without `model.json` and the registry's records.
 
+    What a writer that was killed leaves in a folder, temporary files and locks, is no part of a model either.
+
     Raises:
         NotFoundError: There is no such directory.
     """
@@ -33,7 +36,7 @@ def model_digest(model_dir: Path) -> str:
     files: dict[str, str] = {}
     for path in sorted(model_dir.rglob("*")):
         name = path.relative_to(model_dir).as_posix()
-        if path.is_file() and name not in _BESIDE:
+        if path.is_file() and name not in _BESIDE and not is_hidden(name):
             with path.open("rb") as stream:
                 files[name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return digest_of(files)

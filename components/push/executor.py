@@ -106,8 +106,8 @@ def push(
     report: Path,
     statistics: Path,
     samples: Path,
-    sketches: Path | None = None,
-    settlements: Path | None = None,
+    sketches: Path,
+    settlements: Path,
     override: str = "",
     server: Server | None = None,
 ) -> Pushed:
@@ -127,7 +127,7 @@ def push(
         statistics: Statistics of *train*, for the drift of later runs.
         samples: File with `Samples`: what is asked of a server before it may serve this version.
         sketches: File with `ScoreSketches`, for the comparison with later traffic.
-        settlements: File with `Settlements` of earlier decisions; None: there are none.
+        settlements: File with `Settlements` of earlier decisions.
         override: A reason to promote in spite of the verdict; it is recorded.
         server: What serves the champion; None: it is promoted without being served.
 
@@ -137,9 +137,7 @@ def push(
         ServingError: The server cannot be reached or changed, or does not serve the champion.
     """
     info = verify_model(model)
-    settled = Settlements()
-    if settlements is not None:
-        settled = Settlements.from_json(settlements.read_bytes(), where=str(settlements))
+    settled = Settlements.from_json(settlements.read_bytes(), where=str(settlements))
     checked = Facts.from_json(facts.read_bytes(), where=str(facts))
     candidate = _Candidate(
         experiment=experiment,
@@ -153,7 +151,7 @@ def push(
         made_from={**info.made_from, "examples": checked.dataset.digest},
         promise=promise_of(checked),
         files={"report.html": report, "evidence.json": facts, "statistics.pb": statistics, "verdict.json": verdict},
-        beside={SAMPLES_JSON: samples, **({} if sketches is None else {SKETCHES_JSON: sketches})},
+        beside={SAMPLES_JSON: samples, SKETCHES_JSON: sketches},
         override=override.strip(),
     )
     models = Registry(registry, pointer.task)

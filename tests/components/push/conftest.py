@@ -8,24 +8,47 @@ from pathlib import Path
 
 import pytest
 
-from components._shared.evidence import DataEvidence, Evaluation, SliceFigures
+from components._shared.comparison import ScoreSketches
+from components._shared.evidence import DataEvidence, Estimate, Evaluation, Figures, SliceFigures
 from components._shared.facts import DatasetFacts, Facts
 from components._shared.gates import BehaviourGates, ChampionGates, MetricGates
+from components._shared.ledger import Block, Decision, Settlement, Settlements
 from components._shared.manifest import Rows
 from components._shared.model_files import read_model_info
-from components._shared.records import Baseline, Pointer
+from components._shared.records import Baseline, ModelRef, Pointer, Promise
 from components._shared.registry import Registry
 from components._shared.samples import Samples
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Outcome, Verdict
-from components._shared.windows import Windows
+from components._shared.windows import Window, Windows
 from components.push.executor import Pushed, push
 from components.push.server import Server
 from tests.serving_cluster import ServingCluster
 
-WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
+AS_OF = datetime(2013, 7, 1, tzinfo=UTC)
+WINDOWS = Windows(as_of=AS_OF, timezone="UTC", labelled_until=datetime(2013, 6, 30, tzinfo=UTC))
+
+FIGURES = Figures(
+    candidate=Estimate(value=0.7, interval=(0.65, 0.75)),
+    champion=Estimate(value=0.68),
+    difference=Estimate(value=0.02, interval=(0.01, 0.03)),
+    constant=0.5,
+)
 
 SAMPLES = Samples(inputs={"x": (1.5, None)}, dtypes={"x": "float32"}, scores=((0.5,), (0.25,)), tolerance=1e-5)
+
+
+def settlement(record: str, number: int = 1, reason: str = "") -> Settlement:
+    """What became of the promise of an earlier decision."""
+    nothing = Block(window=Window(start=None, end=AS_OF), rows=0, clusters=0)
+    return Settlement(
+        decision=Decision(
+            record=record, judgement=record, result="promoted", as_of=datetime(2013, 1, 1, tzinfo=UTC), why="",
+            candidate=ModelRef(version=1, uri="", digest=""),
+            promise=Promise(metric="auc", candidate=Estimate(value=0.7)),
+        ),
+        number=number, blocks=(), whole=nothing, outcome="cannot_tell", reason=reason, settled_as_of=AS_OF,
+    )  # fmt: skip
 
 
 class Run:
@@ -44,19 +67,23 @@ class Run:
             gates=EvaluationSection(
                 problem="binary_classification", classes=None, slices=(), metric=MetricGates(),
                 champion=ChampionGates(primary="auc"), behaviour=BehaviourGates(), embargo="0d", timezone="UTC",
-                has_time=True,
+                has_time=True, test_length="30d",
             ),
             dataset=DatasetFacts(digest="d" * 64, columns={}, rows=1),
             data=DataEvidence(rows=Rows(), parts={}, features=()),
             model=info,
             evaluation=Evaluation(
                 engine="vectorised", problem="binary_classification", rows=1, clusters=1,
-                overall=SliceFigures(column="", value="", rows=1, clusters=1, label_mean=None, metrics={}),
+                overall=SliceFigures(
+                    column="", value="", rows=1, clusters=1, label_mean=None, metrics={"auc": FIGURES}
+                ),
             ),
         )  # fmt: skip
         folder.mkdir(exist_ok=True)
         contents = {"verdict": verdict.to_json(), "facts": facts.to_json(), "report": "<html>", "statistics": "pb"}
         contents["samples"] = samples.to_json()
+        contents["sketches"] = ScoreSketches(model=info.digest).to_json()
+        contents["settlements"] = Settlements(settlements=(settlement("j1"), settlement("j0", 2))).to_json()
         self.files = {name: folder / f"{judgement}-{name}" for name in contents}
         for name, text in contents.items():
             self.files[name].write_text(text)

@@ -17,7 +17,7 @@ def test_the_component_hands_its_artifacts_to_the_executor(make_run: Callable[..
     run = make_run(registry, "j1", "failed")
     champion = ModelRef(version=1, uri="file:///x", digest="d")
     given = {"verdict": dsl.Artifact, "facts": dsl.Artifact, "report": dsl.HTML, "statistics": dsl.Artifact}
-    given["samples"] = dsl.Artifact
+    given |= {"samples": dsl.Artifact, "sketches": dsl.Artifact, "settlements": dsl.Artifact}
     result = push.python_func(
         experiment="e",
         judgement="j1",
@@ -34,6 +34,7 @@ def test_the_component_hands_its_artifacts_to_the_executor(make_run: Callable[..
     assert tuple(result) == ("rejected", 0, "it failed")
     attempt = Registry(registry, "flights").attempt("j1")
     assert attempt is not None
+    assert [each.number for each in Registry(registry, "flights").settlements("j0")] == [2]
     assert attempt.baseline == Baseline(champion=champion, previous="file:///earlier.pb")
 
 

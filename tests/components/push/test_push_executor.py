@@ -11,6 +11,7 @@ import pytest
 
 from components._shared import storage
 from components._shared.errors import CorruptError, PreconditionError, RegistryError
+from components._shared.model_files import registered_model
 from components._shared.registry import Registry
 from components._shared.verdict import Outcome
 
@@ -241,6 +242,13 @@ def _is_consistent(root: str) -> None:
         assert storage.exists(models.file_of(name, "report.html"))
         if attempt.result == "promoted":
             assert models.promotion_of(attempt.judgement) is not None
+        if attempt.result in ("promoted", "rejected"):
+            kept = models.attempted_model(name, attempt)
+            assert kept is not None
+            with registered_model(kept):
+                pass
+        # Settlements of earlier decisions stand before the record of the run that made them.
+        assert [len(models.settlements(earlier)) for earlier in ("j0", "j1")] == [1, 1]
 
 
 @pytest.mark.parametrize("scenario", ["first", "challenger", "rejected", "overridden", "superseded", "held"])
