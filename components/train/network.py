@@ -83,8 +83,12 @@ class FittedNetwork:
     @property
     def metrics(self) -> dict[str, float]:
         """Figures for the Kubeflow UI."""
-        tuned = {} if self.tune_loss is None else {"tune_loss": self.tune_loss}
-        return {"train_loss": self.train_loss, **tuned, "epochs": len(self.curve), "best_epoch": self.best_epoch}
+        found = {"train_loss": self.train_loss, "epochs": len(self.curve), "best_epoch": self.best_epoch}
+        if self.tune_loss is not None:
+            found["tune_loss"] = self.tune_loss
+        if self.calibration != Calibration():
+            found["calibration_slope"], found["calibration_shift"] = self.calibration.slope, self.calibration.shift
+        return found
 
 
 def fit(
