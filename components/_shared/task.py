@@ -140,6 +140,7 @@ class Task(Contract):
     """The task file.
 
     Attributes:
+        question: What the model is asked, in a sentence, for the reader of a report.
         schema_file: The pinned schema, relative to the task file.
         derived: Columns computed at ingestion.
         time: Column with the moment of each row; none for tasks without time (split by hash of the key).
@@ -155,6 +156,7 @@ class Task(Contract):
 
     format: Literal["saiki/task/v1"] = "saiki/task/v1"
     name: Name
+    question: str = ""
     problem: Problem
     data: Data
     schema_file: str = Field("schema.yaml", alias="schema")
@@ -328,7 +330,8 @@ class EvaluationSection(Contract):
     """What the judging steps need: a change of anything here judges again, and trains nothing.
 
     Attributes:
-        task: The task's name, for the report.
+        task, question: The task's name and what it asks, for the report.
+        label, population: The expressions that say what is predicted and of which rows, for the report.
         classes: Multiclass: the values in the order of the model's outputs.
         embargo: Span between a model's `fit_until` and the rows that judge it.
         has_time: Whether the rows have a moment; without one all test rows are fair, and clusters are single rows
@@ -353,6 +356,9 @@ class EvaluationSection(Contract):
     has_time: bool
     cluster: str | None = None
     task: str = ""
+    question: str = ""
+    label: str = ""
+    population: str = ""
 
 
 def evaluation_section(task: Task) -> EvaluationSection:
@@ -392,6 +398,9 @@ def evaluation_section(task: Task) -> EvaluationSection:
         has_time=task.time is not None,
         cluster=task.cluster,
         task=task.name,
+        question=task.question,
+        label=task.label.expression + ("" if task.label.positive is None else f" = {task.label.positive}"),
+        population=task.population or "",
     )
 
 

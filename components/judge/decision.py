@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from components._shared.evidence import Estimate, Evaluation
+from components._shared.evidence import Estimate, Evaluation, Figures
 from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Metric
+from components._shared.measuring.evidence_of_gain import chance_of_luck, gain_of, level_of_a_look
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
 from components.judge.report.wording import (
@@ -71,6 +72,8 @@ def _why_passed(checks: tuple[Check, ...], evaluation: Evaluation, gates: Evalua
         return f"there is no champion yet, and {all_hold}" if not evaluation.champion else all_hold
     name = metric_name(primary)
     better, amount = _as_gain(primary, figures.difference)
+    if gates.champion.improve == "evidence":
+        return f"{_evidence(evaluation, figures, gates)}, and {all_hold}"
     word = "better" if better else "worse"
     if amount.interval is None or min(amount.interval) > 0:
         within = "" if better else ", which is allowed"
@@ -78,6 +81,21 @@ def _why_passed(checks: tuple[Check, ...], evaluation: Evaluation, gates: Evalua
     if not amount.value:
         return f"{name} is the same as the champion’s, and {all_hold}"
     return f"{name} does not differ clearly from the champion’s ({word} by {_amount(amount)}), and {all_hold}"
+
+
+def _evidence(evaluation: Evaluation, figures: Figures, gates: EvaluationSection) -> str:
+    """How sure it is that the candidate is better; if it is not, that the task promotes in doubt."""
+    primary = gates.champion.primary
+    gain = gain_of(primary, figures)
+    chance = None if gain is None else chance_of_luck(gain, evaluation.clusters)
+    better, amount = _as_gain(primary, figures.difference or figures.candidate)
+    said = f"{metric_name(primary)} is {'better' if better else 'worse'} than the champion’s by {_amount(amount)}"
+    if not amount.value:
+        said = f"{metric_name(primary)} is the same as the champion’s"
+    if chance is not None and chance <= level_of_a_look(gates.champion.false_alarms, evaluation.looks) and better:
+        looks = evaluation.looks
+        return f"{said} beyond doubt (one-sided, {looks} looks a quarter)" if looks > 1 else f"{said} beyond doubt"
+    return f"{said}; the data cannot tell that from luck, and the task promotes in doubt"
 
 
 def _why_not(verdicts: tuple[Verdict, ...], outcome: Outcome, evaluation: Evaluation, gates: EvaluationSection) -> str:

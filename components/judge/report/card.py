@@ -6,11 +6,13 @@ affected by the model's mistakes, stands as a line for the owner to fill in: a c
 
 from __future__ import annotations
 
+from components._shared.evidence import Figures
 from components._shared.facts import Facts
 from components._shared.gates import METRICS_OF, Metric
 from components.judge.report.markdown import safe, table
-from components.judge.report.metrics import metric_rows, tells
+from components.judge.report.metrics import metric_rows
 from components.judge.report.model import parameters
+from components.judge.report.rows import places_of
 from components.judge.report.wording import (
     PROBLEM_NAMES,
     capital,
@@ -18,7 +20,6 @@ from components.judge.report.wording import (
     count,
     estimate,
     extent,
-    length,
     listed,
     metric_name,
     moment,
@@ -83,13 +84,21 @@ def _bullets(lines: list[str]) -> str:
 def _intended_use(facts: Facts) -> str:
     rule, problem = facts.gates.decision, facts.evaluation.problem
     threshold = rule.threshold_of(problem)
-    lines = []
+    lines = [safe(facts.gates.question)] if facts.gates.question else []
+    if facts.gates.label:
+        of = f" of rows with `{_code(facts.gates.population)}`" if facts.gates.population else ""
+        lines.append(f"It predicts `{_code(facts.gates.label)}`{of}.")
     if threshold is not None:
         lines.append(f"It is acted upon from a score of {number(threshold)}.")
     if rule.costs:
         unit = f", in {safe(rule.unit)}" if rule.unit else ""
         lines.append(f"Its mistakes were given costs{unit}: {safe(_costs(facts))}.")
     return _bullets([*lines, _open("what it is meant for, by whom it is used, and for what it must not be used")])
+
+
+def _code(expression: str) -> str:
+    """An expression between backticks, on one line."""
+    return " ".join(expression.split()).replace("`", "'")
 
 
 def _costs(facts: Facts) -> str:
@@ -140,7 +149,7 @@ def _training_data(facts: Facts) -> str:
     lines = []
     for name, window in (("train", windows.train), ("tune", windows.tune)):
         if name in model.rows:
-            when = f", {period(window, windows.timezone)} {length(window, windows.timezone)}".rstrip() if window else ""
+            when = f", {period(window, windows.timezone)}" if window else ""
             lines.append(f"{capital(name)}: {plural(model.rows[name], 'row')}{when}.")
     whole = rows.read or 1
     lines.append(
@@ -185,18 +194,24 @@ def _analyses(facts: Facts) -> str:
 def _by_group(facts: Facts, primary: Metric) -> str:
     found = sorted(facts.evaluation.slices, key=lambda one: (one.column, -one.rows, one.value))[:_MOST_SLICES]
     return table(
-        ("group", "rows", f"{metric_name(primary)}", "beside the champion"),
+        ("group", "rows", f"{metric_name(primary)}", "minus the champion’s"),
         [
             (
                 f"{one.column} = {one.value}",
                 count(one.rows),
-                estimate(figures.candidate) if figures else "–",
-                tells(primary, figures.difference) if figures and figures.difference else "–",
+                estimate(figures.candidate, places_of(figures.candidate)) if figures else "–",
+                _beside(primary, figures),
             )
             for one in found
             for figures in [one.metrics.get(primary)]
         ],
     )
+
+
+def _beside(primary: Metric, figures: Figures | None) -> str:
+    if figures is None or figures.difference is None:
+        return "–"
+    return estimate(figures.difference, places_of(figures.difference))
 
 
 def _caveats(facts: Facts) -> str:
