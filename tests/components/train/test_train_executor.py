@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -344,10 +345,29 @@ def test_calibration_corrects_a_model_that_is_too_sure() -> None:
 
 
 @pytest.mark.parametrize("how", ["temperature", "platt"])
-def test_a_calibrated_model_is_exported_as_such(how: str, fit: Any, tmp_path: Path) -> None:
-    fit(trainer="mlp", budget=1, parameters={"calibrate": how})
+def test_the_exported_model_answers_with_the_corrected_probabilities(
+    how: str, fit: Any, data_root: Path, tmp_path: Path
+) -> None:
+    from components._shared.model_inputs import input_columns
+    from components._shared.tables import read_table
 
-    assert SavedModel(tmp_path / "model").signature.outputs["score"].shape == (-1, 1)
+    test = manifest(data_root, rows(200, seed=3), "test")
+    values = input_columns(read_table(test).combine_chunks().to_batches()[0], FEATURES.items())
+
+    def logits(**parameters: str) -> tuple[Any, dict[str, float]]:
+        info = fit(trainer="mlp", budget=1, parameters=parameters)
+        model = SavedModel(tmp_path / "model")
+        score = model.answer({info.inputs[name].name: column for name, column in values.items()})["score"][:, 0]
+        shutil.rmtree(tmp_path / "model")
+        return np.log(score / (1 - score.astype(float))), info.metrics
+
+    plain, metrics = logits()
+    assert "calibration_slope" not in metrics
+    corrected, metrics = logits(calibrate=how)
+    assert metrics["calibration_slope"] != 1
+    assert (metrics["calibration_shift"] != 0) == (how == "platt")
+    wanted = metrics["calibration_slope"] * plain + metrics["calibration_shift"]
+    assert corrected == pytest.approx(wanted, abs=1e-4)
 
 
 def test_rows_of_no_weight_teach_nothing(data_root: Path, tmp_path: Path) -> None:
