@@ -14,8 +14,8 @@ import click
 
 from components._shared.evidence import Estimate
 from components._shared.gates import METRIC_NAMES
-from components._shared.ledger import Block, Settlement, gain_of, gain_over_constant, promised_gain
-from components._shared.records import Attempt, Champion, Promise
+from components._shared.ledger import Block, Decision, Settlement, gain_of, gain_over_constant, promised_gain
+from components._shared.records import Attempt, Champion, ModelRef, Promise
 from components._shared.registry import Registry, in_parallel
 from components._shared.windows import zone
 from components._shared.wording import with_interval
@@ -46,6 +46,22 @@ class Entry:
         return self.settlements[-1] if self.settlements else None
 
     @property
+    def decision(self) -> Decision:
+        """As a run would settle it, but for where the model is."""
+        attempt = self.attempt
+        return Decision(
+            record=self.record,
+            judgement=attempt.judgement,
+            result="promoted" if attempt.result == "promoted" else "rejected",
+            as_of=attempt.windows.as_of,
+            why=attempt.reason,
+            overridden=attempt.overridden,
+            candidate=ModelRef(version=attempt.version or 0, uri="", digest=attempt.model_digest),
+            champion=attempt.baseline.champion,
+            promise=self.promise,
+        )
+
+    @property
     def blocks(self) -> list[Block]:
         """All that were looked at, in order; those of a later settlement are the ones that count."""
         found = {block.window.end: block for each in self.settlements for block in each.blocks}
@@ -54,8 +70,9 @@ class Entry:
 
 @click.command(short_help="What earlier decisions promised, and what came true.")
 @registry_options
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page to this file.")
 @JSON
-def ledger(registry: str, task_name: str, settings: Path | None, as_json: bool) -> None:
+def ledger(registry: str, task_name: str, settings: Path | None, html: Path | None, as_json: bool) -> None:
     """Lists the decisions of a task, what each promised, and what came true on the rows that came after it.
 
     Ends with 1 if the promise of the present champion is broken, and prints the command that rolls it back.
@@ -63,6 +80,7 @@ def ledger(registry: str, task_name: str, settings: Path | None, as_json: bool) 
     \b
     Examples:
       saiki ledger
+      saiki ledger --html ledger.html
       saiki ledger --cluster manifests/overlays/gke/settings.yaml
       saiki ledger --registry gs://bucket/registry --task-name flights --json
     """
@@ -71,11 +89,14 @@ def ledger(registry: str, task_name: str, settings: Path | None, as_json: bool) 
     entries = entries_of(found)
     broken = broken_promise(entries, champion)
     proposal = "" if broken is None else _complete(broken.proposal, found)
+    if html is not None:
+        html.write_text(_page(found.task, entries), encoding="utf-8")
     if as_json:
         print_json(
             {
                 "task": found.task,
                 "champion": plain(champion),
+                "html": "" if html is None else str(html),
                 "broken": broken is not None,
                 "proposal": proposal,
                 "decisions": [_plain(entry) for entry in entries],
@@ -83,6 +104,8 @@ def ledger(registry: str, task_name: str, settings: Path | None, as_json: bool) 
         )
     else:
         _print(found, champion, entries)
+        if html is not None:
+            click.echo(f"{html}\n")
         if broken is not None:
             click.echo(f"The promise of version {broken.decision.candidate.version}, the champion, is broken.")
             if proposal:
@@ -113,6 +136,15 @@ def broken_promise(entries: list[Entry], champion: Champion | None) -> Settlemen
     own = (entry for entry in entries if entry.attempt.result == "promoted")
     entry = next((entry for entry in own if entry.attempt.version == champion.version), None)
     return entry.last if entry is not None and entry.last is not None and entry.last.outcome == "broken" else None
+
+
+def _page(task: str, entries: list[Entry]) -> str:
+    from components.judge.report.ledger import render_ledger
+
+    settled = [entry.last for entry in entries if entry.last is not None]
+    waiting = [entry.decision for entry in entries if entry.last is None]
+    timezone = entries[0].attempt.windows.timezone if entries else "UTC"
+    return render_ledger(task, settled, waiting, timezone=timezone)
 
 
 def _print(registry: Registry, champion: Champion | None, entries: list[Entry]) -> None:
@@ -154,7 +186,8 @@ def _notes(entry: Entry, champion: Champion | None) -> Iterator[str]:
         return
     for block in entry.blocks:
         first = "" if block.window.start is None else _day(block.window.start, entry)
-        yield f"{first} to {_day(block.window.end, entry)}: {_signed(_gain(entry, block))} on {block.rows:,} rows"
+        gain = _signed(_gain(entry, block))
+        yield f"from {first} to before {_day(block.window.end, entry)}: {gain} on {block.rows:,} rows"
     yield last.reason
     kept = last.decision.champion
     if last.outcome == "missed" and kept is not None and champion is not None and kept.version == champion.version:

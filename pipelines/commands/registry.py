@@ -36,6 +36,24 @@ _SHORTEST_GRACE_DAYS = 1
 _WHY = click.option("--why", required=True, help="The reason, for the record.")
 
 
+def _page(registry: Registry, name: str) -> bytes:
+    """The recorded page of an attempt; written anew where it is known by now what happened afterwards."""
+    recorded = storage.read(registry.file_of(name, "report.html"))
+    settlements = registry.settlements(name)
+    if not settlements:
+        return recorded
+    from components._shared.facts import Facts
+    from components.judge.report.page import render
+
+    uri = registry.file_of(name, "evidence.json")
+    try:
+        facts = Facts.from_json(storage.read(uri), where=uri)
+    except (InputError, NotFoundError) as cause:
+        click.echo(f"What happened afterwards is not on this page, but in saiki ledger: {cause.what}", err=True)
+        return recorded
+    return render(facts, tuple(settlements)).encode()
+
+
 def _serving_options(command: Command) -> Command:
     for option in (
         click.option("--serving", default="", help="The server, [namespace/]name.  [default: serving-TASK]"),
@@ -217,6 +235,8 @@ def report(
 ) -> None:
     """Copies a recorded report here and prints its path; without a choice, the latest one.
 
+    Once later rows have settled the decision, the page also says what happened afterwards.
+
     \b
     Examples:
       saiki report
@@ -226,7 +246,7 @@ def report(
     name, attempt = _chosen(found, version, judgement)
     path = out or Path(f"{found.task}-{name.split('.')[0][:12]}.html")
     try:
-        storage.fetch(found.file_of(name, "report.html"), path)
+        path.write_bytes(_page(found, name))
     except NotFoundError as cause:
         raise InputError("This attempt has no report", where=found.file_of(name, "report.html")) from cause
     if as_json:
