@@ -17,6 +17,7 @@ from components._shared.manifest import Manifest
 from components._shared.model_files import read_model_info
 from components._shared.tables import read_table
 from components.behave.executor import Behaved, behave
+from components.behave.markdown import summary
 from components.predict.executor import predict
 from tests.components.behave.conftest import plant, section_of
 from tests.synthetic_rows import learning, rows, scoring
@@ -368,3 +369,15 @@ def test_predictions_of_another_model_or_in_another_order_are_refused(examples_o
     with pytest.raises(CorruptError):
         behave(**given, predictions=made)
     assert read_model_info(model).digest == made.model and read_table(made, ["score"]).num_rows == 600
+
+
+def test_the_summary_shows_the_worst_cases_before_and_after(behaved: Any) -> None:
+    found = behaved(memorised, JITTER)
+
+    text = summary(found.verdict, found.evidence)
+
+    assert text.startswith("## tests: failed")
+    assert "### test-0: the worst cases" in text
+    table = [line for line in text.splitlines() if line.startswith(f"| {TEMPERATURE}: ")]
+    assert len(table) == 5
+    assert re.match(r"\| temperature \(°C\): [-\d.]+ → [-\d.]+ \| 0\.[45]5 \| 0\.[45]5 \| class: ", table[0])
