@@ -52,9 +52,9 @@ def improves_beyond_doubt(evaluation: Evaluation, section: EvaluationSection) ->
     elif gain.interval[1] < 0 or (gain.error == 0 and gates.undecided == "keep"):
         outcome, reason = "failed", f"{said}; it must be better, beyond doubt."
     else:
-        doubt = f"the data cannot tell: {said}"
+        doubt = f"{said}, but the data cannot tell that from luck"
         if gain.value > 0:
-            doubt += f", but {_luck(chance, level, evaluation.looks)}"
+            doubt += f": {_luck(chance, level, evaluation.looks)}"
         doubt += f"; {_power(gain, level, evaluation, section)}"
         outcome, reason = "cannot_judge", f"{doubt}."
         if gates.undecided == "promote":

@@ -72,7 +72,7 @@ def _why_passed(checks: tuple[Check, ...], evaluation: Evaluation, gates: Evalua
         return f"there is no champion yet, and {all_hold}" if not evaluation.champion else all_hold
     name = metric_name(primary)
     better, amount = _as_gain(primary, figures.difference)
-    if gates.champion.improve == "evidence":
+    if any(check.name == f"champion.improve.{primary}" for check in checks) and gates.champion.improve == "evidence":
         return f"{_evidence(evaluation, figures, gates)}, and {all_hold}"
     word = "better" if better else "worse"
     if amount.interval is None or min(amount.interval) > 0:
@@ -95,7 +95,7 @@ def _evidence(evaluation: Evaluation, figures: Figures, gates: EvaluationSection
     if chance is not None and chance <= level_of_a_look(gates.champion.false_alarms, evaluation.looks) and better:
         looks = evaluation.looks
         return f"{said} beyond doubt (one-sided, {looks} looks a quarter)" if looks > 1 else f"{said} beyond doubt"
-    return f"{said}; the data cannot tell that from luck, and the task promotes in doubt"
+    return f"{said}, which the data cannot tell from luck; in doubt the task promotes"
 
 
 def _why_not(verdicts: tuple[Verdict, ...], outcome: Outcome, evaluation: Evaluation, gates: EvaluationSection) -> str:

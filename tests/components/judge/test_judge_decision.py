@@ -49,6 +49,35 @@ def test_a_difference_whose_interval_holds_zero_is_not_called_better(make_inputs
     assert "RMSE does not differ clearly from the champion’s (better by 775 [−83, 1,633])" in verdict.summary
 
 
+@pytest.mark.parametrize(
+    ("error", "looks", "words"),
+    [
+        (
+            0.006,
+            4,
+            "AUC is better than the champion’s by 0.023 [0.010, 0.039] beyond doubt (one-sided, 4 looks a quarter)",
+        ),
+        (0.006, 1, "AUC is better than the champion’s by 0.023 [0.010, 0.039] beyond doubt"),
+        (0.03, 4, "by 0.023 [0.010, 0.039], which the data cannot tell from luck; in doubt the task promotes"),
+    ],
+)
+def test_an_acceptance_says_how_sure_the_improvement_is(
+    error: float, looks: int, words: str, make_inputs: Inputs
+) -> None:
+    inputs = make_inputs(outcome="passed")
+    overall = inputs["evaluation"].overall
+    figures = overall.metrics["auc"]
+    sure = figures.difference.model_copy(update={"error": error, "skewness": 0.0})
+    metrics = {**overall.metrics, "auc": figures.model_copy(update={"difference": sure})}
+    changed = {"overall": overall.model_copy(update={"metrics": metrics}), "looks": looks}
+    inputs["evaluation"] = inputs["evaluation"].model_copy(update=changed)
+    check = Check(name="champion.improve.auc", outcome="passed", reason="It is better.")
+    yes = Verdict(subject="metrics", outcome="passed", checks=(check,), summary="Yes.")
+    inputs["verdicts"] = replace(inputs["verdicts"], metrics=yes)
+
+    assert f"{words}, and every gate holds" in judge(**inputs).verdict.summary
+
+
 def test_the_first_candidate_has_nothing_to_be_compared_with(make_inputs: Inputs) -> None:
     verdict = judge(**make_inputs(champion=False, outcome="passed")).verdict
 
