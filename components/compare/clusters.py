@@ -2,65 +2,98 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components._shared.measuring.intervals import MOST_GROUPS, half_widths
 from components._shared.measuring.metrics import Floats, Integers
+from components.compare.keys import last_digits
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SLOTS = 2 * MOST_GROUPS
+"""Where sums are kept while rows pass: the first `MOST_GROUPS` clusters each in a slot of its own, later ones in the
+slot of a group that is drawn by a hash of their name. `folded` joins both, once it is known how many there are."""
+
 MOST_KNOWN = 100_000
-"""Clusters that are known by name. Later ones go to their group by a hash of it, so that they too stay together."""
+"""Clusters that are counted by their name; later ones are counted nearly."""
 
 _BITS = 1 << 24
 
 
 class Clusters:
-    """Numbers clusters as they appear; beyond `MOST_GROUPS` they are joined to groups, as `intervals.py` joins them."""
+    """Tells the clusters apart; more than `MOST_GROUPS` are joined to that many groups, at random.
+
+    By a hash of the name, not in the order of their appearance: groups of every hundredth day would all hold as much of
+    each season, and hide how much days differ.
+    """
 
     def __init__(self) -> None:
-        self._numbers: dict[str | None, int] = {}
+        self._slots: dict[str | None, int] = {}
+        self._groups: list[int] = []
         self._single = 0
         self._beyond = bytearray(_BITS // 8)
 
-    def groups(self, cluster: pa.Array, key: pa.Array) -> Integers:
-        """The group of each row, 0 … `MOST_GROUPS` - 1.
+    def slots(self, cluster: pa.Array, key: pa.Array) -> Integers:
+        """The slot of each row, 0 … `SLOTS` - 1.
 
         Args:
             cluster: Per row; equal to the keys where every row is a cluster of its own.
             key: Per row.
         """
-        if cluster.equals(key):
-            first = self._single
+        # Rows that are clusters of their own are not looked up one by one: the key is a hash already.
+        if len(self._groups) == MOST_GROUPS and cluster.equals(key):
             self._single += len(key)
-            return np.arange(first, self._single) % MOST_GROUPS
+            return MOST_GROUPS + (last_digits(key) % MOST_GROUPS).astype(np.int64)
         encoded = cluster.dictionary_encode(null_encoding="encode")
-        of_value = np.array([self._group(value) for value in encoded.dictionary.to_pylist()], np.int64)
-        groups: Integers = of_value[encoded.indices.to_numpy(zero_copy_only=False)]
-        return groups
+        of_value = np.array([self._slot(value) for value in encoded.dictionary.to_pylist()], np.int64)
+        slots: Integers = of_value[encoded.indices.to_numpy(zero_copy_only=False)]
+        return slots
 
     @property
     def count(self) -> int:
         """How many there are: exact up to `MOST_KNOWN` that are named, then within 0.1 % (linear counting: Whang,
         Vander-Zanden & Taylor, A linear-time probabilistic counting algorithm, 1990)."""
-        full = sum(int(byte).bit_count() for byte in self._beyond) if any(self._beyond) else 0
+        full = int.from_bytes(self._beyond).bit_count()
         beyond = round(-_BITS * math.log1p(-min(full, _BITS - 1) / _BITS))
-        return len(self._numbers) + self._single + beyond
+        return len(self._slots) + self._single + beyond
 
-    def _group(self, value: str | None) -> int:
-        number = self._numbers.get(value)
-        if number is None:
-            if len(self._numbers) >= MOST_KNOWN:
-                code = zlib.crc32((value or "").encode())
-                self._beyond[code % _BITS // 8] |= 1 << code % 8
-                return code % MOST_GROUPS
-            number = self._numbers[value] = len(self._numbers)
-        return number % MOST_GROUPS
+    def groups(self) -> Integers:
+        """The group of each slot, now that all rows have passed."""
+        found = np.arange(SLOTS)
+        if self.count > MOST_GROUPS:
+            found[MOST_GROUPS:] -= MOST_GROUPS
+            found[: len(self._groups)] = self._groups
+        return found
+
+    def _slot(self, value: str | None) -> int:
+        slot = self._slots.get(value)
+        if slot is not None:
+            return slot
+        code = int.from_bytes(hashlib.blake2b((value or "").encode(), digest_size=8).digest())
+        if len(self._groups) < MOST_GROUPS:
+            self._groups.append(code % MOST_GROUPS)
+            self._slots[value] = len(self._groups) - 1
+            return self._slots[value]
+        slot = MOST_GROUPS + code % MOST_GROUPS
+        if len(self._slots) < MOST_KNOWN:
+            self._slots[value] = slot
+        else:
+            bit = code // MOST_GROUPS % _BITS
+            self._beyond[bit // 8] |= 1 << bit % 8
+        return slot
+
+
+def folded(sums: Floats, groups: Integers) -> Floats:
+    """Sums by slot, joined by group; both are the last axis."""
+    found = np.zeros_like(sums)
+    for slot, group in enumerate(groups.tolist()):
+        found[..., group] += sums[..., slot]
+    return found
 
 
 def ratios(sums: Floats, counts: Floats) -> tuple[Floats, Floats]:

@@ -10,12 +10,12 @@ from components._shared.evidence import Estimate
 from components._shared.measuring.figures import rounded
 from components._shared.measuring.intervals import (
     FEWEST_CLUSTERS,
-    MOST_GROUPS,
     half_widths,
     standard_errors,
 )
 from components._shared.measuring.metrics import Floats, Integers
 from components._shared.score_sketches import CELLS, cell_shares, index_of
+from components.compare.clusters import SLOTS
 
 BANDED = tuple(round(step * 0.025, 3) for step in range(2, 39))
 """Levels of the Q–Q plot that have a band. Further out lie too few rows for it to hold."""
@@ -69,7 +69,7 @@ def quantile_points(champion: Floats, candidate: Floats, group: Integers) -> tup
     edges = quantiles(one, levels)
     sums = _up_to(edges, candidate, group) - _up_to(edges, champion, group)
     sums[:, ~np.isin(levels, BANDED)] = 0.0
-    widths = _band_widths(*_centred(sums, np.bincount(group, minlength=MOST_GROUPS)))
+    widths = _band_widths(*_centred(sums, np.bincount(group, minlength=SLOTS)))
     low, high = (quantiles(one, np.clip(levels + sign * np.nan_to_num(widths), 0, 1)) for sign in (-1, 1))
     found = quantiles(other, levels)
     banded = np.isfinite(widths) & np.isin(levels, BANDED)
@@ -89,7 +89,7 @@ def _up_to(edges: Floats, values: Floats, group: Integers) -> Floats:
     """How many rows have at most the value of each edge: groups × edges, which are in order."""
     cells = len(edges) + 1
     place = group * cells + np.searchsorted(edges, values, side="left")
-    counts = np.bincount(place, minlength=MOST_GROUPS * cells).reshape(MOST_GROUPS, cells)
+    counts = np.bincount(place, minlength=SLOTS * cells).reshape(SLOTS, cells)
     return np.cumsum(counts, axis=1)[:, :-1].astype(np.float64)
 
 
@@ -113,8 +113,8 @@ def rank_agreement(champion: Floats, candidate: Floats, group: Integers) -> Esti
     for (rank, code), variance in ((one, spread), (other, others)):
         own = rank**2 + 2 * _above(code, rank)
         influence -= value / 2 * (own - own.mean()) / variance
-    rows = np.bincount(group, minlength=MOST_GROUPS)
-    width = float(_widths(np.bincount(group, influence, MOST_GROUPS)[:, None], rows)[0])
+    rows = np.bincount(group, minlength=SLOTS)
+    width = float(_widths(np.bincount(group, influence, SLOTS)[:, None], rows)[0])
     interval = (rounded(max(-1.0, value - width)), rounded(min(1.0, value + width))) if np.isfinite(width) else None
     return Estimate(value=rounded(value), interval=interval)
 

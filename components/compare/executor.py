@@ -116,9 +116,9 @@ class _Seen:
                 usable &= time >= microseconds_of(self._fair_from)
         if self._unfair:
             usable[:] = False
-        group = self._clusters.groups(rows.column(names("_cluster")), rows.column(names("_key")))
-        self._tallies.add(pairs, group, label, usable)
-        self._sample.add(pairs, group)
+        slot = self._clusters.slots(rows.column(names("_cluster")), rows.column(names("_key")))
+        self._tallies.add(pairs, slot, label, usable)
+        self._sample.add(pairs, slot)
         self._most.add(pairs, label, time)
 
     def comparison(self, examples: Manifest, model: ModelInfo) -> Comparison:
@@ -127,7 +127,9 @@ class _Seen:
         section, tallies = self._section, self._tallies
         if not tallies.rows.sum():
             return Comparison(champion=champion.model or "", story="There are no rows to compare.")
-        sampled = self._sample.rows()
+        groups = self._clusters.groups()
+        tallies.fold(groups)
+        sampled = self._sample.rows(groups)
         found = Comparison(
             champion=champion.model or "",
             rows=int(tallies.rows.sum()),
@@ -148,8 +150,8 @@ class _Seen:
 
 
 def _outputs(names: tuple[str, ...], tallies: Tallies, sampled: Sampled) -> tuple[OutputComparison, ...]:
-    means, widths = ratios(tallies.signed, tallies.rows)
-    sizes, size_widths = ratios(tallies.absolute, tallies.rows)
+    means, widths = ratios(tallies.signed.T, tallies.rows)
+    sizes, size_widths = ratios(tallies.absolute.T, tallies.rows)
     found = []
     for number, name in enumerate(names):
         candidate, champion = sampled.candidate[number], sampled.champion[number]

@@ -62,12 +62,16 @@ class MostDifferent:
 
         difference = np.abs(pairs.candidate - pairs.champion)
         size = difference.max(axis=0)
-        least = self._kept[-1].size if len(self._kept) == self._most else 0.0
-        # Rows as far apart as the least of those kept may still have a smaller key.
-        places = np.flatnonzero(size >= least) if least else np.flatnonzero(size > 0)
+        keys = pairs.rows.column(pairs.rows.schema.get_field_index("_key"))
+        chosen = size > 0
+        if len(self._kept) == self._most:
+            least = self._kept[-1]
+            # A row as far apart as the least of those kept takes its place if its key is smaller.
+            smaller = pc.less(keys, least.key).to_numpy(zero_copy_only=False)
+            chosen = (size > least.size) | ((size == least.size) & smaller)
+        places = np.flatnonzero(chosen)
         if not len(places):
             return
-        keys = pairs.rows.column(pairs.rows.schema.get_field_index("_key"))
         found = pa.table({"size": size[places], "key": keys.take(pa.array(places))})
         order = pc.sort_indices(found, [("size", "descending"), ("key", "ascending")])[: self._most].to_pylist()
         for place in (int(places[number]) for number in order):

@@ -1,4 +1,4 @@
-"""Sums over the rows by group of clusters: all that means, shares and their intervals need of any number of rows."""
+"""Sums over the rows by clusters: all that means, shares and their intervals need of any number of rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components._shared.measuring.fair_rows import slice_text
-from components._shared.measuring.intervals import MOST_GROUPS
 from components._shared.measuring.metrics import Floats, Integers
 from components._shared.task import EvaluationSection
+from components.compare.clusters import SLOTS, folded
 from components.compare.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass
 class FlipTally:
-    """Rows that are decided otherwise in one way, by group.
+    """Rows that are decided otherwise in one way, by slot of clusters.
 
     Attributes:
         labelled: Those whose label may be used.
@@ -36,33 +36,37 @@ class FlipTally:
         saved: What the candidate costs less on them.
     """
 
-    rows: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
-    labelled: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
-    right: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
-    label: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
-    saved: Floats = field(default_factory=lambda: np.zeros(MOST_GROUPS))
+    rows: Floats = field(default_factory=lambda: np.zeros(SLOTS))
+    labelled: Floats = field(default_factory=lambda: np.zeros(SLOTS))
+    right: Floats = field(default_factory=lambda: np.zeros(SLOTS))
+    label: Floats = field(default_factory=lambda: np.zeros(SLOTS))
+    saved: Floats = field(default_factory=lambda: np.zeros(SLOTS))
 
 
 class SliceTally:
-    """One slice column: per value and group, rows, differences, absolute differences and flips."""
+    """One slice column: per value and slot of clusters, rows, differences, absolute differences and flips."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
-        self._sums = np.zeros((4, 0, MOST_GROUPS))
+        self._sums = np.zeros((4, 0, SLOTS))
 
-    def add(self, column: pa.Array, group: Integers, signed: Floats, absolute: Floats, flipped: Bools | None) -> None:
+    def add(self, column: pa.Array, slot: Integers, signed: Floats, absolute: Floats, flipped: Bools | None) -> None:
         """The next rows."""
         encoded = column.dictionary_encode(null_encoding="encode")
         codes = np.array([self._code(slice_text(value)) for value in encoded.dictionary.to_pylist()], np.int64)
-        place = codes[encoded.indices.to_numpy(zero_copy_only=False)] * MOST_GROUPS + group
+        place = codes[encoded.indices.to_numpy(zero_copy_only=False)] * SLOTS + slot
         size = len(self._codes)
         if size > self._sums.shape[1]:
             self._sums = np.pad(self._sums, ((0, 0), (0, size - self._sums.shape[1]), (0, 0)))
         for number, weights in enumerate((None, signed, absolute, flipped)):
             if number == 3 and flipped is None:
                 continue
-            found = np.bincount(place, weights=weights, minlength=size * MOST_GROUPS)
-            self._sums[number] += found.reshape(size, MOST_GROUPS)
+            found = np.bincount(place, weights=weights, minlength=size * SLOTS)
+            self._sums[number] += found.reshape(size, SLOTS)
+
+    def fold(self, groups: Integers) -> None:
+        """Joins the slots to groups, once all rows have passed."""
+        self._sums = folded(self._sums, groups)
 
     def values(self) -> list[str]:
         """The values, in the order in which they appeared."""
@@ -70,7 +74,7 @@ class SliceTally:
 
     @property
     def sums(self) -> Floats:
-        """Figure (rows, signed, absolute, flipped) × value × group."""
+        """Figure (rows, signed, absolute, flipped) × value × slot."""
         return self._sums
 
     def _code(self, value: str) -> int:
@@ -88,44 +92,53 @@ class Tallies:
         sliced: The slice columns that the predictions carry.
 
     Attributes:
-        rows: By group.
-        signed, absolute: Sums of differences by group and output.
+        rows: By slot of clusters.
+        signed, absolute: Sums of differences by output and slot.
         flips: (decided by the champion, decided by the candidate) → what became of those rows.
         decided: Whether anything is decided.
     """
 
     def __init__(self, section: EvaluationSection, outputs: int, sliced: tuple[str, ...]) -> None:
         self._section = section
-        self.rows = np.zeros(MOST_GROUPS)
-        self.signed = np.zeros((MOST_GROUPS, outputs))
-        self.absolute = np.zeros((MOST_GROUPS, outputs))
+        self.rows = np.zeros(SLOTS)
+        self.signed = np.zeros((outputs, SLOTS))
+        self.absolute = np.zeros((outputs, SLOTS))
         self.labelled = 0
         self.flips: dict[tuple[int, int], FlipTally] = {}
         self.decided = False
         self.slices = {name: SliceTally() for name in sliced}
 
-    def add(self, pairs: Pairs, group: Integers, label: Floats, usable: Bools) -> None:
+    def add(self, pairs: Pairs, slot: Integers, label: Floats, usable: Bools) -> None:
         """The next rows.
 
         Args:
             pairs: Both models' scores.
-            group: Of each row.
+            slot: Of each row's cluster.
             label: Of each row.
             usable: Rows whose label is known, and fair to both models.
         """
         difference = pairs.candidate - pairs.champion
-        self.rows += np.bincount(group, minlength=MOST_GROUPS)
+        self.rows += np.bincount(slot, minlength=SLOTS)
         for output, values in enumerate(difference):
-            self.signed[:, output] += np.bincount(group, values, MOST_GROUPS)
-            self.absolute[:, output] += np.bincount(group, np.abs(values), MOST_GROUPS)
+            self.signed[output] += np.bincount(slot, values, SLOTS)
+            self.absolute[output] += np.bincount(slot, np.abs(values), SLOTS)
         self.labelled += int(usable.sum())
-        flipped = self._add_flips(pairs, group, label, usable)
+        flipped = self._add_flips(pairs, slot, label, usable)
         signed, absolute = moved(pairs, difference)
         for name, tally in self.slices.items():
             column = pairs.rows.column(pairs.rows.schema.get_field_index(name))
-            tally.add(column, group, signed, absolute, flipped)
+            tally.add(column, slot, signed, absolute, flipped)
 
-    def _add_flips(self, pairs: Pairs, group: Integers, label: Floats, usable: Bools) -> Bools | None:
+    def fold(self, groups: Integers) -> None:
+        """Joins the slots to groups, once all rows have passed."""
+        self.rows, self.signed, self.absolute = (folded(one, groups) for one in (self.rows, self.signed, self.absolute))
+        for flip in self.flips.values():
+            for name in vars(flip):
+                setattr(flip, name, folded(getattr(flip, name), groups))
+        for tally in self.slices.values():
+            tally.fold(groups)
+
+    def _add_flips(self, pairs: Pairs, slot: Integers, label: Floats, usable: Bools) -> Bools | None:
         problem, classes, rule = self._section.problem, self._section.classes, self._section.decision
         scores = [
             one.T if problem == "multiclass_classification" else one[0] for one in (pairs.champion, pairs.candidate)
@@ -141,15 +154,15 @@ class Tallies:
             for way in np.unique(ways):
                 mine = places[ways == way]
                 tally = self.flips.setdefault(divmod(int(way), _ways(self._section)), FlipTally())
-                tally.rows += np.bincount(group[mine], minlength=MOST_GROUPS)
+                tally.rows += np.bincount(slot[mine], minlength=SLOTS)
                 known = mine[usable[mine]]
                 right = _true_decision(self._section, label[known]) == after[known]
-                tally.labelled += np.bincount(group[known], minlength=MOST_GROUPS)
-                tally.right += np.bincount(group[known], right, MOST_GROUPS)
-                tally.label += np.bincount(group[known], label[known], MOST_GROUPS)
+                tally.labelled += np.bincount(slot[known], minlength=SLOTS)
+                tally.right += np.bincount(slot[known], right, SLOTS)
+                tally.label += np.bincount(slot[known], label[known], SLOTS)
                 costs = [rule.cost_of_rows(problem, label[known], score[known], classes) for score in scores]
                 if costs[0] is not None and costs[1] is not None:
-                    tally.saved += np.bincount(group[known], costs[0] - costs[1], MOST_GROUPS)
+                    tally.saved += np.bincount(slot[known], costs[0] - costs[1], SLOTS)
         return flipped
 
 

@@ -14,7 +14,7 @@ from components._shared.comparison import Comparison, Flip, OutputComparison, Qu
 from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import Estimate
 from components.compare import clusters as clusters_module
-from components.compare.clusters import Clusters, ratios
+from components.compare.clusters import SLOTS, Clusters, folded, ratios
 from components.compare.distributions import BANDED, distance, quantile_points, rank_agreement, stability_index
 from components.compare.most_different import MostDifferent
 from components.compare.pairs import Pairs
@@ -46,7 +46,7 @@ def test_the_sample_is_the_rows_with_the_smallest_keys_whatever_their_order(
         sample.add(_pairs(first, keys, scores, -scores), np.array(part))
         first += len(part)
     smallest = sorted(range(60), key=key_of)[:most]
-    found = sample.rows()
+    found = sample.rows(np.arange(200))
     assert found.candidate[0].tolist() == smallest
     assert found.champion[0].tolist() == [-number for number in smallest]
     assert found.group.tolist() == smallest
@@ -60,25 +60,53 @@ def test_a_key_that_is_no_hash_is_refused() -> None:
 # Clusters
 
 
-def test_clusters_keep_their_group_across_batches_and_are_counted() -> None:
+def test_few_clusters_are_groups_of_their_own_across_batches() -> None:
     found = Clusters()
     keys = pa.array(["x", "y", "z"])
-    assert found.groups(pa.array(["b", "a", "b"]), keys).tolist() == [0, 1, 0]
-    assert found.groups(pa.array(["c", "a", None]), keys).tolist() == [2, 1, 3]
+    assert found.slots(pa.array(["b", "a", "b"]), keys).tolist() == [0, 1, 0]
+    assert found.slots(pa.array(["c", "a", None]), keys).tolist() == [2, 1, 3]
     assert found.count == 4
+    assert found.groups()[:4].tolist() == [0, 1, 2, 3]
 
 
-def test_clusters_beyond_those_known_by_name_stay_together_and_are_counted_nearly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(clusters_module, "MOST_KNOWN", 100)
+@pytest.mark.parametrize("rows", [1, 100, 101, 365, 5000])
+def test_many_clusters_are_joined_at_random_and_stay_together(rows: int) -> None:
+    names = [f"day {number}" for number in range(rows)]
+    keys = pa.array([key_of(number) for number in range(rows)])
+    found = Clusters()
+    slots = np.concatenate([found.slots(pa.array(names[:50]), keys[:50]), found.slots(pa.array(names[50:]), keys[50:])])
+    again = found.slots(pa.array(names[::-1]), keys[::-1])[::-1]
+    group = found.groups()[slots]
+    assert found.count == rows and found.groups()[again].tolist() == group.tolist()
+    sizes = np.bincount(group)
+    assert sizes.max() == 1 if rows <= 100 else len(sizes) <= 100 and sizes.std() > 0.5 * (rows / 100) ** 0.5
+
+
+def test_rows_that_are_their_own_clusters_are_spread_over_the_groups() -> None:
+    keys = pa.array([key_of(number) for number in range(5000)])
+    found = Clusters()
+    slots = np.concatenate([found.slots(part, part) for part in (keys[:60], keys[60:300], keys[300:])])
+    assert found.count == 5000 and len(np.unique(found.groups()[slots])) == 100
+
+
+def test_clusters_beyond_those_known_by_name_are_counted_nearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters_module, "MOST_KNOWN", 150)
     names = [f"customer {number}" for number in range(20_000)]
     keys = pa.array([key_of(number) for number in range(20_000)])
     found = Clusters()
-    one = found.groups(pa.array(names), keys)
-    assert found.groups(pa.array(names[::-1]), keys).tolist() == one[::-1].tolist()
-    assert one.max() < 100 and np.bincount(one).min() > 100
+    one = found.slots(pa.array(names), keys)
+    assert found.slots(pa.array(names[::-1]), keys).tolist() == one[::-1].tolist()
     assert found.count == pytest.approx(20_000, rel=0.002)
+
+
+def test_the_interval_of_a_season_is_not_that_of_every_hundredth_day() -> None:
+    day = np.arange(365)
+    season = np.sin(2 * np.pi * day / 365)
+    clusters = Clusters()
+    slots = clusters.slots(pa.array([f"day {one}" for one in day]), pa.array([key_of(one) for one in day]))
+    sums, rows = (folded(np.bincount(slots, weights, SLOTS), clusters.groups()) for weights in (season, np.ones(365)))
+    _, widths = ratios(sums[:, None], rows)
+    assert widths[0] == pytest.approx(1.98 * season.std() / 365**0.5, rel=0.2)
 
 
 def test_ratios_leave_out_groups_without_rows() -> None:
