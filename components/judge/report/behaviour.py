@@ -82,7 +82,7 @@ def asked(facts: Facts) -> str:
     text = f"{plural(found.rows, 'row')} of the test part were changed and asked again"
     if found.near and found.boundary is not None:
         text += f": {count(found.near)} of them those nearest to the threshold of {number(found.boundary)}"
-        text += f" (up to {number(found.farthest)} away)" if found.farthest is not None else ""
+        text += f" (up to {float(f'{found.farthest:.2g}'):g} away)" if found.farthest is not None else ""
         text += ", where a small push changes a decision"
     elif found.near:
         text += f": {count(found.near)} of them those where the two best answers lie nearest to each other"

@@ -11,6 +11,7 @@ from components.judge.report.wording import count, listed, shorten
 
 _MOST_LINES, _FEW = 8, 3
 _MOST_LINES_AT_ALL = 300
+_PREPARATION = "Preparation of the features"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def groups(changes: ModelChanges) -> list[Group]:
         ("Parameters", "", [_line(one) for one in changes.parameters]),
         ("Rows that it learnt from", "", [_line(one) for one in changes.data]),
         ("Categories known", "", _categories(changes)),
-        ("Preparation of the features", "Means, scales and the like.", [_line(one) for one in changes.preprocessing]),
+        (_PREPARATION, "Means, scales and the like.", [_line(one) for one in changes.preprocessing]),
         (
             "Terms",
             "On the natural scale, the clear ones first: their intervals do not overlap.",
@@ -78,6 +79,8 @@ def unchanged(changes: ModelChanges) -> str:
 def _group(title: str, note: str, lines: list[Line]) -> Group:
     shown = lines[:_MOST_LINES_AT_ALL]
     first = _MOST_LINES if len(shown) > _MOST_LINES + _FEW else len(shown)
+    if title == _PREPARATION:
+        first = 0
     return Group(title, note, tuple(shown[:first]), tuple(shown[first:]))
 
 

@@ -20,7 +20,7 @@ from components.judge.report.wording import count, estimate, interval, number, p
 _MOST_FEATURES, _FEW = 12, 3
 _MOST_FEATURES_AT_ALL = 200
 _MOST_PANELS = 12
-_MOST_CATEGORIES = 8
+_MOST_CATEGORIES = 7
 _MOST_TERMS = 15
 _MOST_TERMS_AT_ALL = 400
 _MOST_SLICES = 60

@@ -67,13 +67,20 @@ def _gate_row(check: Check) -> GateRow:
         name=shorten(gate_name(check.name)),
         code=shorten(check.name),
         slice=shorten(check.slice),
-        observed=number(check.observed, decimals),
+        observed=_observed(check, decimals),
         interval=interval(check.interval, decimals),
-        limit=shorten(readable(check.limit)),
+        limit=shorten(readable(check.limit)) or "has to hold",
         outcome=check.outcome,
         outcome_name=OUTCOME_NAMES[check.outcome],
         reason=shorten(readable(check.reason), 600),
     )
+
+
+def _observed(check: Check, decimals: int | None) -> str:
+    """The figure; of a gate that is about no figure, whether it holds."""
+    if check.observed is not None or check.limit:
+        return number(check.observed, decimals)
+    return {"passed": "holds", "failed": "does not hold", "cannot_judge": "–"}[check.outcome]
 
 
 def gate_counts(facts: Facts) -> list[tuple[Outcome, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from components._shared.evidence import Estimate, Saving, ThresholdCost
+from components._shared.evidence import Estimate, Saving, ThresholdCost, Value
 from components._shared.facts import Facts
 from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
 from components.judge.report.wording import cluster_noun, estimate, extent, number, shorten, with_unit
@@ -37,7 +37,7 @@ class Worth:
     cost: Figure
     champion_cost: str
     constant_cost: str
-    constant_decision: str
+    constant: str
     costs: str
     rows: tuple[SavingRow, ...]
 
@@ -49,29 +49,38 @@ def worth(facts: Facts) -> Worth | None:
         return None
     noun = cluster_noun(facts.gates)
     unit = shorten(value.unit, 30)
-    found = [
-        ("the champion", value.champion),
-        (f"deciding {value.constant_decision or 'one thing'} always", value.constant),
-    ]
+    constant = _constant(value, facts)
     rows = []
-    for against, saving in found:
+    for against, saving in (("the champion", value.champion), (constant, value.constant)):
         if saving is not None:
-            rows += _saving_rows(against, saving, noun, unit)
+            rows += _saving_rows(against, saving, noun)
     main = value.champion or value.constant
-    beside = "the champion" if value.champion else "one decision for all rows"
+    beside = "the champion" if value.champion else constant
     return Worth(
         sentence=_sentence(main, beside, noun, unit, facts) if main else "",
         unit=unit,
         cost=figure(value.cost),
         champion_cost=number(value.champion.cost, places_of(value.cost)) if value.champion else "",
         constant_cost=number(value.constant.cost, places_of(value.cost)) if value.constant else "",
-        constant_decision=shorten(value.constant_decision, 40),
+        constant=constant,
         costs=_costs(facts),
         rows=tuple(rows),
     )
 
 
-def _saving_rows(against: str, saving: Saving, noun: str, unit: str) -> list[SavingRow]:
+def _constant(value: Value, facts: Facts) -> str:
+    """The one decision for all rows that a constant would take, in words."""
+    named = shorten(value.constant_decision, 40)
+    match facts.evaluation.problem:
+        case "binary_classification":
+            return "calling every row positive" if named == "1" else "calling no row positive"
+        case "multiclass_classification":
+            return f"deciding {named} always"
+        case _:
+            return f"predicting {named} always"
+
+
+def _saving_rows(against: str, saving: Saving, noun: str) -> list[SavingRow]:
     overs = [("per row", saving.per_row)]
     if noun != "row":
         overs.append((f"per {noun}", saving.per_cluster))
@@ -94,7 +103,7 @@ def _sentence(saving: Saving, beside: str, noun: str, unit: str, facts: Facts) -
     turned = found if found.value >= 0 else _turned(found)
     amount = f"{with_unit(number(turned.value, places_of(turned)), unit)} a {over}"
     if turned.interval is not None:
-        amount += f", [{', '.join(number(end, places_of(turned)) for end in turned.interval)}]"
+        amount += f" [{', '.join(number(end, places_of(turned)) for end in turned.interval)}]"
     sure = "" if side(found) != "unclear" else "; the interval holds zero, so it may be luck"
     judged = extent(facts.evaluation.rows, facts.evaluation.clusters, facts.gates)
     what = "more than" if verb == "costs" else "beside"
