@@ -108,10 +108,18 @@ def _where(comparison: Comparison) -> str:
         return "No slice stands out: the difference is spread over all of them."
     parts = [
         f"{one.column} {one.value} by {signed_estimate(one.mean)}, the rows beside it by {signed(rest)} "
-        f"({percent(one.share_of_difference)} of the difference, {percent(one.rows / comparison.rows)} of the rows)"
+        f"({percent(one.share_of_difference)} of the difference{_flips_of(one, comparison)}, "
+        f"{percent(one.rows / comparison.rows)} of the rows)"
         for one, rest in out
     ]
     return f"It is not the same everywhere: {'; '.join(parts)}."
+
+
+def _flips_of(one: SliceComparison, comparison: Comparison) -> str:
+    """The share of the flipped decisions that fall in a slice."""
+    if one.flipped is None or comparison.flipped is None or not comparison.flipped.value:
+        return ""
+    return f", {percent(one.flipped * one.rows / (comparison.flipped.value * comparison.rows))} of the flips"
 
 
 def standing_out(comparison: Comparison) -> tuple[tuple[SliceComparison, float], ...]:

@@ -310,6 +310,7 @@ def test_the_story_names_the_slice_that_carries_the_difference_and_who_is_right(
             rows=rows,
             mean=Estimate(value=mean, interval=(mean - 0.01, mean + 0.01)),
             absolute=Estimate(value=abs(mean)),
+            flipped=0.3,
             share_of_difference=0.5,
             surprising=surprising,
         )
@@ -333,8 +334,8 @@ def test_the_story_names_the_slice_that_carries_the_difference_and_who_is_right(
         found, section_of(decision=DecisionRule(threshold=0.5, unit="minutes", costs={"false_positive": 1}))
     )
     assert (
-        "carrier EV by +0.200 [0.190, 0.210], the rows beside it by +0.01 (50 % of the difference, 20 % of the rows)"
-        in text
+        "carrier EV by +0.200 [0.190, 0.210], the rows beside it by +0.01 (50 % of the difference, 75 % of the flips, "
+        "20 % of the rows)" in text
     )
     assert text.endswith(
         "Of 80 flipped decisions 100 % go from negative to positive; the candidate is right on 25 % [15, 35] of the 60 "
