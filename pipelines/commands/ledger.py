@@ -90,6 +90,7 @@ def ledger(registry: str, task_name: str, settings: Path | None, html: Path | No
     broken = broken_promise(entries, champion)
     proposal = "" if broken is None else _complete(broken.proposal, found)
     if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(_page(found.task, entries), encoding="utf-8")
     if as_json:
         print_json(

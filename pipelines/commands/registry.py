@@ -246,9 +246,11 @@ def report(
     name, attempt = _chosen(found, version, judgement)
     path = out or Path(f"{found.task}-{name.split('.')[0][:12]}.html")
     try:
-        path.write_bytes(_page(found, name))
+        page = _page(found, name)
     except NotFoundError as cause:
         raise InputError("This attempt has no report", where=found.file_of(name, "report.html")) from cause
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(page)
     if as_json:
         print_json({"path": str(path), "attempt": plain(attempt)})
     else:
