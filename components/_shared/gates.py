@@ -144,7 +144,10 @@ class ChampionGates(Contract):
             that is not worse beyond its tolerance.
         false_alarms: Largest share of quarters in which a candidate that is no better replaces the champion.
         smallest: The smallest difference of `primary` worth finding, for the days that it would take; none: its
-            tolerance.
+            tolerance; without one the check says what difference the days that there are would find.
+        tolerance: How much worse than the champion a metric may be. With `improve: evidence` that of `primary` counts
+            in doubt only.
+        reference: The same against the pinned reference.
         slices: Limits in every slice.
     """
 

@@ -208,7 +208,7 @@ def _gates(proposal: Proposal) -> list[str]:
     metrics = [metric for metric in METRICS_OF[proposal.problem] if metric != "cost"]
     lines = [
         *_comment(
-            "What a candidate must hold to become champion. `conservative` asks for an improvement and for evidence."
+            "What a candidate must hold to become champion; `conservative` holds tolerances for whole intervals."
         ),
         "gates:",
         "  preset: balanced",
