@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from components._shared.measuring.student import quantile
 from components._shared.saved_model import Strings
-from components.train.coefficients import LinearFunction, natural_terms
+from components.train.coefficients import natural_terms
 from components.train.job import LabelledBatch
+from components.train.linear_function import LinearFunction
 from components.train.preprocessing import CategoryEncoding, Encoding, NumberEncoding
 
 SHOPS = (b"Oslo", b"Rome", b"Bern", b"Ulm")

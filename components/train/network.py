@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _EVALUATION_ROWS = 8_192
 _MIN_STEPS = 2_000
+_CLEARLY_WORSE = 1.01
+"""Of a loss: on flights the best of a few epochs is better on *tune* than the optimum by up to 0.5 %, by chance."""
+
 _COMPILED_FROM = 4_000_000
 """Row visits from which compiling the loop (XLA: two to four seconds, 100 MB) is earned back."""
 
@@ -68,7 +71,7 @@ class FittedNetwork:
 
     Attributes:
         network: Keras model from (dense, index) to logits, or to the standardised value.
-        train_loss, tune_loss: In the epoch whose weights were kept.
+        train_loss, tune_loss: Of the weights that were kept.
     """
 
     encoding: Encoding
@@ -99,6 +102,7 @@ def fit(
     dropout: float = 0.0,
     strategy: Any = None,
     held_bytes: float = HELD_BYTES,
+    finish: Callable[[Encoding, Any], bool] | None = None,
 ) -> FittedNetwork:
     """Fits a network, resuming from the last checkpoint of the same experiment if there is one.
 
@@ -109,6 +113,8 @@ def fit(
         dropout: Share of hidden units left out in each step.
         strategy: `tf.distribute` strategy; by default all GPUs, or the CPU.
         held_bytes: Largest size of encoded rows that are held in memory.
+        finish: Given the encoding and the network of the best epoch, may set better weights, and says whether it has;
+            they are kept unless they are clearly worse on *tune*.
 
     Raises:
         TrainerError: The loss is not a number.
@@ -148,22 +154,31 @@ def fit(
         state.save()
         print(_progress(state.curve[-1], plan.epochs), flush=True)
     state.restore_best()
+    best = state.curve[state.best_epoch - 1]
+    losses = (best.train_loss, best.tune_loss)
+    notices = _notices(job, encoding, parameters, tuned=tune is not None)
+    if finish is not None and finish(encoding, network):
+        finished = (steps.evaluate(train) * std**2, None if tune is None else steps.evaluate(tune) * std**2)
+        if finished[1] is not None and losses[1] is not None and finished[1] > _CLEARLY_WORSE * losses[1]:
+            state.restore_best()
+            notices = (*notices, "The optimum on train was clearly worse on tune: the weights of an epoch were kept.")
+        else:
+            losses = finished
 
     calibration = Calibration()
     if parameters.calibrate != "none" and tune is not None:
         calibration = calibrate(
             parameters.calibrate, *steps.logits(tune), binary=job.problem == "binary_classification"
         )
-    best = state.curve[state.best_epoch - 1]
     return FittedNetwork(
         encoding=encoding,
         network=network,
         calibration=calibration,
         curve=tuple(state.curve),
         best_epoch=state.best_epoch,
-        train_loss=best.train_loss,
-        tune_loss=best.tune_loss,
-        notices=_notices(job, encoding, parameters, tuned=tune is not None),
+        train_loss=losses[0],
+        tune_loss=losses[1],
+        notices=notices,
     )
 
 

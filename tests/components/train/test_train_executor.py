@@ -66,7 +66,8 @@ def test_model_json_says_what_the_model_was_made_of(trained: Any, parts: Any) ->
     assert info.code.startswith("saiki-tensorflow:")
     assert 0 < info.base[0] < 1
     assert [point.epoch for point in info.curve] == [1, 2, 3, 4]
-    assert info.metrics["tune_loss"] == min(point.tune_loss for point in info.curve)
+    # The best epoch, then the optimum of the linear model.
+    assert info.metrics["tune_loss"] <= min(point.tune_loss for point in info.curve)
     assert any("UTC" in notice for notice in info.notices)
 
 

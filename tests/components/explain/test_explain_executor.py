@@ -1,0 +1,375 @@
+"""Explaining: what matters to a model, how its score moves, and the limits on both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components._shared.explanation import Dependence, Explanation, FeatureImportance
+from components._shared.manifest import Manifest
+from components._shared.model_files import MODEL_JSON, read_model_info
+from components._shared.model_info import ModelInfo
+from components._shared.records import ModelRef
+from components._shared.task import ExplanationSection
+from components._shared.verdict import Check
+from components.explain.executor import Explained, explain
+from components.train.executor import train
+from tests.synthetic_rows import START, TYPES, learning, manifest, rows
+
+FEATURES = {"number": "numeric", "noise": "numeric", "shop": "categorical", "flag": "boolean", "seen at": "datetime"}
+COLUMNS = {name: kind for name, kind in TYPES.items() if name.startswith("_")} | {
+    "number": "float64",
+    "noise": "float64",
+    "shop": "string",
+    "flag": "bool",
+    "seen at": "timestamp",
+    "leak": "float64",
+}
+
+
+def planted(count: int, problem: str = "binary_classification", seed: int = 1) -> dict[str, list[Any]]:
+    """Rows whose label comes from `number`, `shop` and a little of `flag`, never from `noise`; `leak` tells it."""
+    random = np.random.default_rng(seed)
+    given = rows(count, seed=seed, missing=False)
+    number, shop = random.normal(10, 3, count), random.choice(["Oslo", "Rome", "Bern"], count, p=[0.5, 0.3, 0.2])
+    flag = random.random(count) < 0.5
+    signal = (number - 10) / 3 * 1.5 + (shop == "Rome") * 1.0 + flag * 0.2 - 0.3
+    noise = random.logistic(0, 1, count)
+    match problem:
+        case "binary_classification":
+            label = (signal + noise > 0).astype(float)
+        case "multiclass_classification":
+            label = np.digitize(signal + noise, [-0.5, 1.0]).astype(float)
+        case _:
+            label = 100 + 20 * signal + noise
+    return {
+        **{name: given[name] for name in ("_time", "_key", "_cluster", "_weight")},
+        "_label": label.tolist(),
+        "number": [value if there else None for value, there in zip(number, random.random(count) > 0.03, strict=True)],
+        "noise": random.normal(size=count).tolist(),
+        "shop": shop.tolist(),
+        "flag": flag.tolist(),
+        "seen at": [START + timedelta(hours=7 * row % 5000) for row in range(count)],
+        "leak": (label + 0.01 * random.normal(size=count)).tolist(),
+    }
+
+
+@pytest.fixture(scope="session")
+def model_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A linear model of the planted rows."""
+    made: dict[Any, Path] = {}
+
+    def of(problem: str = "binary_classification", seed: int = 1, **features: str) -> Path:
+        key = (problem, seed, *features)
+        if key not in made:
+            root = tmp_path_factory.mktemp("models")
+            train(
+                train=manifest(root, planted(3000, problem, seed), "train", types=COLUMNS),
+                tune=manifest(root, planted(400, problem, seed + 50), "tune", types=COLUMNS),
+                learning=learning(problem, features={**FEATURES, **features}, budget=3),
+                model_dir=root / "model",
+            )
+            made[key] = root / "model"
+        return made[key]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def test_part(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Manifest]:
+    """The test part of a problem."""
+
+    def of(problem: str = "binary_classification", count: int = 2400, **changed: Any) -> Manifest:
+        return manifest(
+            tmp_path_factory.mktemp("rows"), {**planted(count, problem, seed=9), **changed}, "test", types=COLUMNS
+        )
+
+    return of
+
+
+def section(problem: str = "binary_classification", **gates: Any) -> ExplanationSection:
+    return ExplanationSection.from_value(
+        {
+            "problem": problem,
+            "classes": ["low", "middle", "high"] if problem == "multiclass_classification" else None,
+            "timezone": "Europe/Oslo",
+            "slices": ["shop"],
+            "gates": gates,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def explained(model_for: Any, test_part: Any) -> Callable[..., Explained]:
+    """The explanation of a problem's model, asked once."""
+    made: dict[str, Explained] = {}
+
+    def of(problem: str = "binary_classification") -> Explained:
+        if problem not in made:
+            made[problem] = explain(model=model_for(problem), examples=test_part(problem), section=section(problem))
+        return made[problem]
+
+    return of
+
+
+def table(found: Explanation) -> dict[str, FeatureImportance]:
+    return {one.feature: one for one in found.importances}
+
+
+def line(found: Explanation, feature: str, part: str = "", output: str = "") -> Dependence:
+    return next(d for d in found.dependences if (d.feature, d.part, d.output) == (feature, part, output))
+
+
+@pytest.mark.parametrize("problem", ["binary_classification", "multiclass_classification", "regression"])
+def test_what_makes_the_label_matters_and_noise_does_not(problem: str, explained: Any) -> None:
+    found = explained(problem).explanation
+    by_name = table(found)
+
+    assert found.loss == ("squared_error" if problem == "regression" else "log_loss")
+    assert [one.feature for one in found.importances[:2]] == ["number", "shop"]
+    assert by_name["number"].importance.interval[0] > 0
+    low, high = by_name["noise"].importance.interval
+    assert low <= 0 <= high
+    assert by_name["noise"].share < 0.01
+    assert sum(one.share for one in found.importances) == pytest.approx(1, abs=1e-4)
+    assert all(low <= one.share <= high for one in found.importances for low, high in [one.share_interval])
+
+
+def test_importance_is_the_growth_of_the_loss_that_a_plain_computation_gives(
+    model_for: Any, test_part: Any, explained: Any
+) -> None:
+    from components._shared.saved_model import SavedModel, Strings
+    from components._shared.tables import read_table
+
+    part = test_part()
+    rows_ = read_table(part)
+    label = np.array(rows_["_label"].to_pylist())
+    numbers = np.array([np.nan if v is None else v for v in rows_["number"].to_pylist()], "float32")
+    info = read_model_info(model_for())
+    values = {
+        "number": numbers,
+        "noise": np.array(rows_["noise"].to_pylist(), "float32"),
+        "shop": np.array([v.encode() for v in rows_["shop"].to_pylist()]),
+        "flag": np.array(rows_["flag"].to_pylist(), "float32"),
+        "seen at": rows_["seen at"].cast("int64").to_numpy(),
+    }
+    model = SavedModel(model_for())
+
+    def loss(given: dict[str, Any]) -> float:
+        texts = Strings(tuple(given["shop"].tolist()), np.arange(len(label)))
+        asked = {info.inputs[name].name: texts if name == "shop" else column for name, column in given.items()}
+        score = model.answer(asked)["score"][:, 0].astype(float)
+        return float(-np.mean(np.log(np.where(label == 1, score, 1 - score))))
+
+    random = np.random.default_rng(0)
+    grown = [loss({**values, "number": random.permutation(numbers)}) - loss(values) for _ in range(20)]
+
+    found = explained()
+    assert found.explanation.base.value == pytest.approx(loss(values), abs=1e-5)
+    assert table(found.explanation)["number"].importance.value == pytest.approx(np.mean(grown), rel=0.02)
+
+
+def test_importance_by_slice_says_where_a_feature_matters(explained: Any) -> None:
+    slices = {one.value: one for one in table(explained().explanation)["number"].slices}
+
+    assert list(slices) == ["Oslo", "Rome", "Bern"]
+    assert all(one.column == "shop" and one.rows > 100 for one in slices.values())
+    assert all(one.importance.interval[0] > 0 for one in slices.values())
+
+
+def test_of_an_additive_model_the_line_has_the_slope_of_the_coefficient(model_for: Any, explained: Any) -> None:
+    info = read_model_info(model_for("regression"))
+    slope = next(term.weight for term in info.terms if term.name == "number")
+    points = [point for point in line(explained("regression").explanation, "number").points if point.x is not None]
+
+    assert len(points) == 20
+    for first, second in pairwise(points):
+        assert (second.mean - first.mean) / (second.x - first.x) == pytest.approx(slope, rel=1e-3)
+    assert all(point.low < point.mean < point.high for point in points)
+
+
+def test_categories_booleans_and_moments_have_lines_too(explained: Any) -> None:
+    found = explained("regression").explanation
+
+    assert [point.label for point in line(found, "shop").points] == ["Oslo", "Rome", "Bern"]
+    assert [point.label for point in line(found, "flag").points] == ["false", "true"]
+    assert [point.label for point in line(found, "number").points][-1] == "(missing)"
+    assert line(found, "number").points[-1].x is None
+    hours, months = line(found, "seen at", "hour of day"), line(found, "seen at", "month")
+    assert [point.label for point in hours.points][:2] == ["00:00", "01:00"]
+    assert [point.label for point in months.points][:2] == ["January", "February"]
+    for feature in ("shop", "flag", "number"):
+        assert sum(point.share for point in line(found, feature).points) == pytest.approx(1, abs=1e-4)
+
+
+def test_hours_are_those_of_the_task_s_time_zone() -> None:
+    from components.explain.dependence import _moments
+
+    noon = np.array([1_705_320_000_000_000, 1_720_958_400_000_000])  # 12:00 UTC on 15 January and on 14 July 2024
+    hours, months = _moments(noon, "Europe/Oslo")
+
+    assert [point.label for point in hours.points] == ["13:00", "14:00"]
+    assert [point.label for point in months.points] == ["January", "July"]
+    # 14:00 in Oslo is 13:00 UTC in winter, 12:00 in summer.
+    assert (hours.points[1].values - noon).tolist() == [3_600_000_000, 0]
+
+
+def test_a_moment_moved_to_a_shorter_month_stays_in_it() -> None:
+    from datetime import UTC, datetime
+
+    from components.explain.dependence import _in_month
+
+    assert _in_month(datetime(2023, 1, 31, tzinfo=UTC), 2) == datetime(2023, 2, 28, tzinfo=UTC)
+
+
+def test_every_class_has_a_line_and_their_means_add_up_to_one(explained: Any) -> None:
+    found = explained("multiclass_classification").explanation
+    lines = [d for d in found.dependences if d.feature == "number"]
+
+    assert [d.output for d in lines] == ["low", "middle", "high"]
+    assert all(sum(d.points[at].mean for d in lines) == pytest.approx(1, abs=1e-4) for at in range(20))
+
+
+def test_without_gates_it_passes_and_says_what_matters_most(explained: Any) -> None:
+    verdict = explained().verdict
+
+    assert (verdict.subject, verdict.outcome, verdict.checks) == ("explanation", "passed", ())
+    assert verdict.summary.startswith("What matters most to the model: number (")
+
+
+def check(found: Explained) -> Check:
+    (one,) = found.verdict.checks
+    return one
+
+
+def test_a_leaked_label_dominates_and_fails_the_gate(model_for: Any, test_part: Any) -> None:
+    model = model_for("binary_classification", 1, leak="numeric")
+
+    found = explain(model=model, examples=test_part(), section=section(largest_share=0.9))
+
+    assert found.explanation.importances[0].feature == "leak"
+    assert (check(found).name, check(found).outcome) == ("explanation.largest_share", "failed")
+    assert check(found).observed > 0.9
+    assert "holds the label itself" in found.verdict.summary
+
+
+def test_the_leak_alarm_is_quiet_where_several_features_matter(model_for: Any, test_part: Any) -> None:
+    found = explain(model=model_for(), examples=test_part(), section=section(largest_share=0.95))
+
+    assert check(found).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("gate", "feature", "outcome"),
+    [
+        ("must_matter", "number", "passed"),
+        ("must_matter", "noise", "failed"),
+        ("must_not_matter", "noise", "passed"),
+        ("must_not_matter", "number", "failed"),
+    ],
+)
+def test_what_must_and_must_not_matter_is_judged_with_its_interval(
+    gate: str, feature: str, outcome: str, model_for: Any, test_part: Any
+) -> None:
+    found = explain(model=model_for(), examples=test_part(), section=section(**{gate: [feature]}))
+
+    assert (check(found).name, check(found).outcome) == (f"explanation.{gate}.{feature}", outcome)
+    assert check(found).interval is not None
+    assert f"'{feature}'" in check(found).reason
+
+
+def test_too_few_labelled_rows_cannot_be_judged(model_for: Any, test_part: Any) -> None:
+    part = test_part(count=200, _label=[None] * 180 + [0.0, 1.0] * 10)
+
+    found = explain(model=model_for(), examples=part, section=section(must_matter=["number"]))
+
+    assert (found.explanation.rows, found.explanation.importances) == (20, ())
+    assert (check(found).name, check(found).outcome) == ("explanation.must_matter.number", "cannot_judge")
+    assert explain(model=model_for(), examples=part, section=section()).verdict.outcome == "passed"
+
+
+def test_few_clusters_give_no_interval_and_no_judgement(model_for: Any, test_part: Any) -> None:
+    part = test_part(count=600, _cluster=["a"] * 300 + ["b"] * 300)
+
+    found = explain(model=model_for(), examples=part, section=section(must_matter=["number"]))
+
+    assert table(found.explanation)["number"].importance.interval is None
+    assert check(found).outcome == "cannot_judge"
+
+
+def ref_of(folder: Path) -> ModelRef:
+    info = read_model_info(folder)
+    return ModelRef(version=1, uri=str(folder), digest=info.digest, fit_until=info.fit_until)
+
+
+def test_the_champion_is_asked_for_the_same_rows_and_shuffles(model_for: Any, test_part: Any) -> None:
+    same = explain(model=model_for(), examples=test_part(), section=section(), registered=ref_of(model_for()))
+    other = explain(model=model_for(), examples=test_part(), section=section(), registered=ref_of(model_for(seed=5)))
+
+    assert all(one.champion == one.importance for one in same.explanation.importances)
+    assert all(p.champion == p.mean for d in same.explanation.dependences for p in d.points)
+    assert all(one.champion is not None for one in other.explanation.importances)
+    assert any(one.champion != one.importance for one in other.explanation.importances)
+
+
+def test_a_champion_that_may_have_learned_from_the_rows_is_not_asked(
+    model_for: Any, test_part: Any, tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = tmp_path / "later"
+    shutil.copytree(model_for(), folder)
+    info = read_model_info(folder)
+    later = info.model_copy(update={"fit_until": info.fit_until + timedelta(days=1)})
+    (folder / MODEL_JSON).write_text(later.to_json(), encoding="utf-8")
+
+    found = explain(model=model_for(), examples=test_part(), section=section(), registered=ref_of(folder))
+
+    assert all(one.champion is None for one in found.explanation.importances)
+    assert found.explanation.notices == (
+        "The champion was not asked: it may have learned from the labels of these rows.",
+    )
+
+
+def test_a_sample_is_the_same_for_as_long_as_the_rows_are(model_for: Any, test_part: Any) -> None:
+    part = test_part()
+    found = [explain(model=model_for(), examples=part, section=section(rows=500)).explanation for _ in range(2)]
+
+    assert found[0].to_json() == found[1].to_json()
+    assert found[0].rows == 500
+
+
+def test_the_sample_has_the_lowest_keys_whatever_the_shards(test_part: Any) -> None:
+    from components._shared.tables import read_table
+    from components.explain.asking import asked_rows
+
+    part = test_part()
+    keys = read_table(part, ["_key"])["_key"].to_pylist()
+
+    for most in (100, 700, 5000):
+        kept = asked_rows(part, list(FEATURES), ["shop"], most)
+        lowest = set(sorted(keys)[:most])
+        assert kept.batch.column(kept.batch.schema.get_field_index("_key")).to_pylist() == [
+            key for key in keys if key in lowest
+        ]
+
+
+def test_a_model_s_own_figures_stand_in_the_same_table(model_for: Any, test_part: Any, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "trees"
+    shutil.copytree(model_for(), folder)
+    info: ModelInfo = read_model_info(folder)
+    own = info.model_copy(update={"native": {"number": {"gain": 12.5, "splits": 7.0}}})
+    (folder / MODEL_JSON).write_text(own.to_json(), encoding="utf-8")
+
+    found = explain(model=folder, examples=test_part(), section=section())
+
+    assert table(found.explanation)["number"].native == {"gain": 12.5, "splits": 7.0}
+    assert table(found.explanation)["noise"].native == {}
