@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from components._shared.evidence import Estimate, Saving, ThresholdCost, Value
+from components._shared.evidence import Estimate, Saving, ThresholdCost
 from components._shared.facts import Facts
 from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
 from components.judge.report.wording import cluster_noun, estimate, extent, number, shorten, with_unit
@@ -49,9 +49,12 @@ def worth(facts: Facts) -> Worth | None:
         return None
     noun = cluster_noun(facts.gates)
     unit = shorten(value.unit, 30)
-    constant = _constant(value, facts)
+    constant = _constant(value.constant_decision, facts)
+    others = [("the champion", value.champion), (constant, value.constant)]
+    if value.hindsight_decision != value.constant_decision:
+        others.append((f"{_constant(value.hindsight_decision, facts)} (the best in hindsight)", value.hindsight))
     rows = []
-    for against, saving in (("the champion", value.champion), (constant, value.constant)):
+    for against, saving in others:
         if saving is not None:
             rows += _saving_rows(against, saving, noun)
     main = value.champion or value.constant
@@ -68,9 +71,9 @@ def worth(facts: Facts) -> Worth | None:
     )
 
 
-def _constant(value: Value, facts: Facts) -> str:
-    """The one decision for all rows that a constant would take, in words."""
-    named = shorten(value.constant_decision, 40)
+def _constant(decision: str, facts: Facts) -> str:
+    """One decision for all rows, in words."""
+    named = shorten(decision, 40)
     match facts.evaluation.problem:
         case "binary_classification":
             return "calling every row positive" if named == "1" else "calling no row positive"
