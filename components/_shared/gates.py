@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from components._shared.behaviour_tests import BehaviourTest
 from components._shared.contract import Contract
 from components._shared.errors import TaskError
-from components._shared.windows import parse_span
+from components._shared.windows import Span, parse_span
 
 Metric = Literal[
     "auc",
@@ -226,7 +226,8 @@ class PromiseGates(Contract):
     Attributes:
         every: Length of a block of later rows, such as 30d; none: as long as *test*.
         blocks: How many blocks, one after the other; 0: promises are not settled.
-        decisions: How many decisions of the past, at most, are settled in a run.
+        decisions: How many decisions of the past, at most, are settled in a run: those of which a block came to its end
+            most recently.
     """
 
     every: str | None = None
@@ -236,8 +237,8 @@ class PromiseGates(Contract):
     @field_validator("every")
     @classmethod
     def _check_every(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_span(value)
+        if value is not None and parse_span(value) == Span():
+            raise ValueError(f"a block of {value} holds no rows; give for example 30d")
         return value
 
 

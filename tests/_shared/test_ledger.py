@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components._shared.evidence import Estimate, Figures
-from components._shared.gates import BehaviourGates, ChampionGates, Metric, MetricGates
+from components._shared.gates import BehaviourGates, ChampionGates, Metric, MetricGates, PromiseGates
 from components._shared.ledger import blocks_after, blocks_to_settle, gain_of, gain_over_constant, promised_gain
 from components._shared.records import ModelRef, Promise
 from components._shared.task import EvaluationSection
@@ -49,11 +49,15 @@ def test_blocks_are_as_long_as_test_and_follow_the_calendar_where_clocks_change(
         {"promises": {"blocks": 0}},
         {"has_time": False},
         {"test_length": ""},
-        {"promises": {"every": "0d"}},
     ],
 )
 def test_without_time_or_length_or_blocks_nothing_is_settled(fields: dict[str, Any]) -> None:
     assert blocks_after(day(2013, 10, 1), section(**fields)) == ()
+
+
+def test_blocks_that_hold_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="a block of 0d holds no rows"):
+        PromiseGates(every="0d")
 
 
 def test_their_length_and_number_can_be_declared() -> None:
