@@ -46,8 +46,9 @@ class Sketcher:
 
     def add(self, scores: NDArray[np.float64]) -> None:
         """The next rows; outputs × rows."""
+        # The library takes arrays alone that may be written to, and those of Arrow may not.
         for digest, values in zip(self._digests.values(), scores, strict=True):
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.require(values, np.float64, ["C", "W"]))
 
     def sketches(self, model: str, window: Window | None) -> ScoreSketches:
         """What was seen so far, as it is stored.

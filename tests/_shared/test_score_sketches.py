@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 pytest.importorskip("datasketches", reason="of the light environment")
@@ -94,6 +95,19 @@ def test_the_bytes_are_the_same_in_every_run_however_the_rows_are_cut() -> None:
     assert _sketches(scores, cut=777).to_json() == found.to_json()
     digest = hashlib.sha256(found.outputs[0].sketch.encode()).hexdigest()
     assert digest == "9575c1fc29a3ed3555586444368af9dc0a8bd98a52ee423bfd89a68e6ad7bfd5"
+
+
+def test_scores_may_come_from_arrow_and_in_any_order_of_memory() -> None:
+    scores = _sample(1, rows=500)
+    expected = _sketches(scores, 1 - scores).outputs
+    columns = np.stack([scores, 1 - scores], axis=1)
+    columns.flags.writeable = False
+    sketcher = Sketcher(("output 0", "output 1"))
+    sketcher.add(columns.T)
+    assert sketcher.sketches("m", None).outputs == expected
+    single = Sketcher(("output 0",))
+    single.add(pa.array(scores).to_numpy()[None, :])
+    assert single.sketches("m", None).outputs == expected[:1]
 
 
 def test_a_stored_sketch_is_read_back() -> None:
