@@ -121,7 +121,8 @@ def _verdict(tests: tuple[BehaviourTest, ...], evidence: BehaviourEvidence) -> V
 
 
 def _check(test: BehaviourTest, found: BehaviourFound) -> Check:
-    limit = f"at most {share_in_words(test.violations)} of the changed rows"
+    limit = f"at most {share_in_words(test.violations)}" if test.violations else "none"
+    limit += " of the changed rows"
     if test.evidence == "interval":
         limit += ", by the upper end of the interval"
     share = found.violations
@@ -143,7 +144,7 @@ def _reason(found: BehaviourFound) -> str:
     """What was found, in words, with the worst case."""
     assert found.violations is not None
     count = round(found.violations.value * found.rows)
-    broken = f"{count:,}" if count else "none"
+    broken = f"{count:,}" if count else "None"
     rows = "the one row" if found.rows == 1 else f"{found.rows:,} rows"
     said = f"{broken} of {rows} {'break' if count > 1 else 'breaks'} it"
     beside = [share_in_words(found.violations.value)] if count else []
@@ -155,5 +156,5 @@ def _reason(found: BehaviourFound) -> str:
         )
     if found.champion is not None:
         beside.append(f"the champion’s {share_in_words(found.champion.value)}")
-    said = f"With {found.change}, it is expected that {found.expectation}: {said} ({'; '.join(filter(None, beside))})."
+    said = f"Expected with {found.change}: {found.expectation}. {said} ({'; '.join(filter(None, beside))})."
     return f"{said} The worst: {case_in_words(found.cases[0])}." if found.cases else said

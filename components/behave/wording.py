@@ -24,7 +24,7 @@ def change_in_words(test: BehaviourTest, spread: dict[str, Spread]) -> str:
     match change.kind:
         case "jitter":
             size = ", ".join(f"{(change.jitter or 0) * spread[name].deviation:.3g}" for name in test.features)
-            return f"{names} with noise of {change.jitter:g} standard deviations ({size})"
+            return f"noise of {change.jitter:g} standard deviations ({size}) on {names}"
         case "round_to":
             return f"{names} rounded to {change.round_to:g}"
         case "add":
@@ -34,9 +34,10 @@ def change_in_words(test: BehaviourTest, spread: dict[str, Spread]) -> str:
         case "set_to":
             return f"{names} set to {change.set_to if isinstance(change.set_to, str) else f'{change.set_to:g}'}"
         case "swap":
-            return f"{names} in other words of the same meaning ({'; '.join(', '.join(g) for g in change.swap or ())})"
+            groups = "; ".join(" = ".join(group) for group in change.swap or ())
+            return f"{names} in other words ({groups})"
         case "replace":
-            return f"{names} of another row"
+            return f"{names} taken from another row"
         case _:
             shift = change.shift or ""
             return f"{names} {shift.removeprefix('-')} {'earlier' if shift.startswith('-') else 'later'}"

@@ -90,7 +90,7 @@ def test_the_worst_cases_stand_first_and_can_be_read(behaved: Any) -> None:
     assert [each.feature for each in case.changed] == [TEMPERATURE]
     assert set(case.row) == {"shop", "class", "open on Sunday", "seen at"}
     assert float(case.changed[0].before) != float(case.changed[0].after)
-    assert found.change == f"{TEMPERATURE} with noise of 1 standard deviations ({_spread():.3g})"
+    assert found.change == f"noise of 1 standard deviations ({_spread():.3g}) on {TEMPERATURE}"
     assert found.expectation == "the score moves by at most 0.05"
 
 
