@@ -79,10 +79,11 @@ def smoke_test(
     found = _ask(model, rows, timeout)
     # Scores are computed in 32-bit floats: of large values, only the leading digits can be the same.
     largest = gates.score_difference * max(1.0, float(np.abs(stored).max()))
-    checks = (
-        *_checks(found, stored, info, largest),
-        *export_checks(model, info, predictions=predictions, examples=examples, largest=gates.export_difference),
-    )
+    checks = _checks(found, stored, info, largest)
+    if "error" not in found:
+        checks += export_checks(
+            model, info, predictions=predictions, examples=examples, largest=gates.export_difference
+        )
     outcome = merge(check.outcome for check in checks)
     # A failure says more than what could not be judged.
     wrong = [check.reason for kind in ("failed", "cannot_judge") for check in checks if check.outcome == kind]

@@ -27,6 +27,9 @@ _NUMBERS = {"type": "array", "items": "double"}
 _LARGEST = 3.4028234663852886e38
 """Of a 32-bit float: beyond it, the model takes a number for infinite."""
 
+_FARTHEST = -600.0
+"""Where a probability is zero to any number of digits that matter, and its reciprocal still a number."""
+
 
 def to_pfa(function: LinearFunction) -> bytes:
     """The document, UTF-8."""
@@ -39,6 +42,7 @@ def to_pfa(function: LinearFunction) -> bytes:
                 writer.category(part)
             case MomentPart():
                 writer.moment(part)
+    score = writer.score()
     document = {
         "name": "Linear",
         "doc": "The same function as the SavedModel beside it.",
@@ -47,7 +51,7 @@ def to_pfa(function: LinearFunction) -> bytes:
         "output": _NUMBERS if function.problem == "multiclass_classification" else "double",
         "cells": writer.cells,
         "fcns": _FUNCTIONS,
-        "action": [*writer.steps, writer.score()],
+        "action": [*writer.steps, score],
     }
     return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n"
 
@@ -151,15 +155,21 @@ class _Writer:
         self._add_vector(f"value_{argument}", found)
 
     def score(self) -> Expression:
-        """What the document answers."""
+        """What the document answers. Far from zero, the links of the standard's library overflow: see `_FARTHEST`."""
         totals = [_sum(added) for added in self._sums]
         match self._function.problem:
             case "regression":
                 return totals[0]
             case "binary_classification":
-                return {"m.link.logit": totals[0]}
+                return {"m.link.logit": {"max": [totals[0], _FARTHEST]}}
             case "multiclass_classification":
-                return {"m.link.softmax": {"type": _NUMBERS, "new": totals}}
+                self._let("totals", {"type": _NUMBERS, "new": totals})
+                self._let("largest", {"a.max": "totals"})
+                below = [
+                    {"max": [{"-": [{"attr": "totals", "path": [k]}, "largest"]}, _FARTHEST]}
+                    for k in range(len(totals))
+                ]
+                return {"m.link.softmax": {"type": _NUMBERS, "new": below}}
 
     def _field(self, name: str, kind: str) -> tuple[str, str]:
         """The argument of a feature, and the expression for its value."""
