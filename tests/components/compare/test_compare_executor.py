@@ -134,6 +134,22 @@ def test_the_result_does_not_depend_on_how_the_rows_are_cut(
     assert pieces.verdict.to_json() == whole.verdict.to_json()
 
 
+def test_beyond_the_sample_sums_stay_exact_and_distances_nearly(
+    tables: MakeTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, champion, label, day = _scores(6000)
+    made = tables(candidate, champion, label=label, day=day)
+    whole = compared(made, section_of()).comparison
+    monkeypatch.setattr("components.compare.sampling.MOST_ROWS", 2000)
+    found = compared(made, section_of()).comparison
+    assert (whole.sampled, found.sampled, found.rows) == (6000, 2000, 6000)
+    one, other = found.outputs[0], whole.outputs[0]
+    assert (one.mean, one.absolute, found.flips) == (other.mean, other.absolute, whole.flips)
+    assert one.ks == pytest.approx(other.ks, abs=0.03) and one.psi == pytest.approx(other.psi, abs=0.03)
+    assert one.rank_agreement is not None and other.rank_agreement is not None
+    assert one.rank_agreement.value == pytest.approx(other.rank_agreement.value, abs=0.01)
+
+
 def test_flips_say_which_way_and_who_was_right(tables: MakeTables) -> None:
     #           flips up, right      flips up, wrong      flips down, right    stays
     candidate = [0.6] * 30 + [0.7] * 10 + [0.4] * 20 + [0.9] * 40
