@@ -38,12 +38,14 @@ class DecisionRule(Contract):
 
     @field_validator("costs", mode="before")
     @classmethod
-    def _names_are_texts(cls, value: object) -> object:
-        """YAML reads a class that is called 3 as a number."""
+    def _read_costs(cls, value: object) -> object:
+        """Names become text: YAML reads a class that is called 3 as a number."""
         if not isinstance(value, Mapping):
             return value
         return {
-            str(name): {str(one): cost for one, cost in found.items()} if isinstance(found, Mapping) else found
+            str(name): {str(one): _a_number(f"{name}.{one}", cost) for one, cost in found.items()}
+            if isinstance(found, Mapping)
+            else _a_number(str(name), found)
             for name, found in value.items()
         }
 
@@ -238,6 +240,12 @@ def balance(costs: Mapping[str, Any]) -> float:
     """
     tn, fp, fn, tp = (_number(costs, name) for name in BINARY_COSTS)
     return (fp - tn) / ((fp - tn) + (fn - tp))
+
+
+def _a_number(name: str, value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"decision.costs.{name} is not a number: {value!r}")
+    return value
 
 
 def _cost_of_errors(costs: Mapping[str, Any], error: NDArray[np.float64]) -> NDArray[np.float64]:

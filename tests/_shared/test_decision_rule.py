@@ -196,6 +196,8 @@ def test_classes_that_are_numbers_are_found_by_their_text() -> None:
         (MULTICLASS, {"costs": {"red": {"pink": 3}}}, "decision.costs.red.pink"),
         (MULTICLASS, {"costs": {"red": {"blue": -1}}}, "decision.costs.red.blue must not be less"),
         (MULTICLASS, {"costs": {"red": {"blue": float("nan")}}}, "decision.costs.red.blue"),
+        (MULTICLASS, {"costs": {"red": {"blue": "dear"}}}, "decision.costs.red.blue is not a number: 'dear'"),
+        (BINARY, {"costs": {"false_positive": True}}, "decision.costs.false_positive is not a number: True"),
     ],
 )
 def test_what_a_task_may_not_declare_is_said_with_the_field_s_name(
