@@ -18,8 +18,11 @@ MOST_PARAMETERS = 1_000
 
 _MOST_STEPS = 25
 _MOST_HALVINGS = 5
-_NEAR = 1e-9
-"""Of the loss, in rows: what a further step would gain."""
+_NEAR = 1e-11
+"""Of the loss: what a further step would gain."""
+
+_ROUNDING = 1e-12
+"""Of the loss."""
 
 
 def optimum(function: LinearFunction, rows: ClusteredRows) -> LinearFunction | None:
@@ -40,7 +43,7 @@ def optimum(function: LinearFunction, rows: ClusteredRows) -> LinearFunction | N
         for halving in range(_MOST_HALVINGS):
             attempt = _moved(function, step / 2**halving)
             there = moments(attempt, rows, Groups())
-            if there.loss < found.loss:
+            if there.loss <= found.loss * (1 + _ROUNDING):
                 break
         else:
             return None
