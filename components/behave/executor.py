@@ -10,7 +10,7 @@ from components._shared.behaviour import BehaviourEvidence, BehaviourFound
 from components._shared.behaviour_tests import BehaviourTest
 from components._shared.errors import DataError
 from components._shared.manifest import Manifest
-from components._shared.model_files import registered_model, verify_model
+from components._shared.model_files import read_model_info, registered_model, verify_model
 from components._shared.model_inputs import check_features
 from components._shared.records import ModelRef
 from components._shared.saved_model import SavedModel
@@ -70,9 +70,10 @@ def _evidence(
         return BehaviourEvidence(tests=tuple(_without_rows(test, section) for test in tests))
     with ExitStack() as held:
         places = [model] + ([] if registered is None else [held.enter_context(registered_model(registered))])
-        infos = [info, *(verify_model(place) for place in places[1:])]
-        features = {name: kind for each in infos for name, kind in each.learning.features.items()}
-        check_features(features, examples.columns, where=f"{examples.role} rows")
+        infos = [info, *(read_model_info(place) for place in places[1:])]
+        for each in infos:
+            check_features(each.learning.features, examples.columns, where=f"{examples.role} rows")
+        features = dict.fromkeys(name for each in infos for name in each.learning.features)
         jittered = sorted({name for test in tests if test.change.jitter is not None for name in test.features})
         asked = rows_to_ask(predictions, examples, section, info.learning, list(features), jittered)
         models = [SavedModel(place) for place in places]
