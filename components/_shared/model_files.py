@@ -18,8 +18,9 @@ from components._shared.store import is_hidden
 MODEL_JSON = "model.json"
 SAMPLES_JSON = "samples.json"
 SKETCHES_JSON = "sketches.json"
+MODEL_CARD = "model-card.md"
 
-_BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json", SAMPLES_JSON, SKETCHES_JSON})
+_BESIDE = frozenset({MODEL_JSON, "lineage.json", "verdict.json", SAMPLES_JSON, SKETCHES_JSON, MODEL_CARD})
 """What stands beside a model, here or in the registry, and is no part of it."""
 
 

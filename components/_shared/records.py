@@ -5,11 +5,12 @@
     <registry>/saiki-registry.json                         marks a folder or bucket prefix as a registry
     <registry>/<task>/attempts/<judgement>.json            every judged experiment, winner or loser
     <registry>/<task>/attempts/<judgement>.<result>-<n>.json   one that may be judged again: superseded, held
-    <registry>/<task>/attempts/<judgement>/report.html     and evidence.json, statistics.pb, verdict.json
+    <registry>/<task>/attempts/<judgement>/report.html     and model-card.md, evidence.json, statistics.pb, verdict.json
     <registry>/<task>/attempts/<judgement>/model/          of a loser, so that its promise can be settled (`ledger.py`)
     <registry>/<task>/attempts/<judgement>/settled/<n>.json   what became of the promise
     <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
     <registry>/<task>/versions/<n>/samples.json            rows and the scores that it must give to them, served
+    <registry>/<task>/versions/<n>/model-card.md           what a stranger should know of it
     <registry>/<task>/versions/<n>/sketches.json           its scores on the rows that judged it, for later traffic
     <registry>/<task>/versions/<n>/saved_model.pb          written last: a server never sees half a model
     <registry>/<task>/history/<n>.json                     every promotion, rollback, hold; before the pointer moves

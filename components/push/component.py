@@ -21,6 +21,7 @@ def push(
     verdict: dsl.Input[dsl.Artifact],
     facts: dsl.Input[dsl.Artifact],
     report: dsl.Input[dsl.HTML],
+    card: dsl.Input[dsl.Markdown],
     statistics: dsl.Input[dsl.Artifact],
     samples: dsl.Input[dsl.Artifact],
     sketches: dsl.Input[dsl.Artifact],
@@ -44,6 +45,7 @@ def push(
         verdict: The merged verdict.
         facts: What the report shows, as JSON.
         report: The run's front page.
+        card: The model card: it stands beside the version, too.
         statistics: Statistics of train, for the drift of later runs.
         samples: Rows and the scores that the candidate must give to them when it is served.
         sketches: Distribution of the candidate's scores, to compare later traffic with.
@@ -80,6 +82,7 @@ def push(
         verdict=Path(verdict.path),
         facts=Path(facts.path),
         report=Path(report.path),
+        card=Path(card.path),
         statistics=Path(statistics.path),
         samples=Path(samples.path),
         sketches=Path(sketches.path),

@@ -31,7 +31,7 @@ from typing import Literal
 from components._shared.errors import PreconditionError
 from components._shared.facts import Facts
 from components._shared.ledger import Settlements
-from components._shared.model_files import SAMPLES_JSON, SKETCHES_JSON, verify_model
+from components._shared.model_files import MODEL_CARD, SAMPLES_JSON, SKETCHES_JSON, verify_model
 from components._shared.model_info import ModelInfo
 from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer, Promise
 from components._shared.registry import Registry
@@ -104,6 +104,7 @@ def push(
     verdict: Path,
     facts: Path,
     report: Path,
+    card: Path,
     statistics: Path,
     samples: Path,
     sketches: Path,
@@ -124,6 +125,7 @@ def push(
         verdict: File with the merged `Verdict`.
         facts: File with the report's `Facts`.
         report: The report as HTML.
+        card: The model card, Markdown.
         statistics: Statistics of *train*, for the drift of later runs.
         samples: File with `Samples`: what is asked of a server before it may serve this version.
         sketches: File with `ScoreSketches`, for the comparison with later traffic.
@@ -150,8 +152,14 @@ def push(
         verdict=Verdict.from_json(verdict.read_bytes(), where=str(verdict)),
         made_from={**info.made_from, "examples": checked.dataset.digest},
         promise=promise_of(checked),
-        files={"report.html": report, "evidence.json": facts, "statistics.pb": statistics, "verdict.json": verdict},
-        beside={SAMPLES_JSON: samples, SKETCHES_JSON: sketches},
+        files={
+            "report.html": report,
+            MODEL_CARD: card,
+            "evidence.json": facts,
+            "statistics.pb": statistics,
+            "verdict.json": verdict,
+        },
+        beside={SAMPLES_JSON: samples, SKETCHES_JSON: sketches, MODEL_CARD: card},
         override=override.strip(),
     )
     models = Registry(registry, pointer.task)

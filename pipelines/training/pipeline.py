@@ -267,6 +267,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                     verdict=judged.outputs["verdict"],
                     facts=judged.outputs["facts"],
                     report=judged.outputs["report"],
+                    card=judged.outputs["card"],
                     statistics=validated.outputs["statistics"],
                     samples=smoke_tested.outputs["samples"],
                     sketches=compared.outputs["sketches"],

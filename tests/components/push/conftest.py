@@ -81,6 +81,7 @@ class Run:
         )  # fmt: skip
         folder.mkdir(exist_ok=True)
         contents = {"verdict": verdict.to_json(), "facts": facts.to_json(), "report": "<html>", "statistics": "pb"}
+        contents["card"] = "# Model card"
         contents["samples"] = samples.to_json()
         contents["sketches"] = ScoreSketches(model=info.digest).to_json()
         contents["settlements"] = Settlements(settlements=(settlement("j1"), settlement("j0", 2))).to_json()

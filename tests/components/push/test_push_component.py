@@ -16,7 +16,13 @@ def test_the_component_hands_its_artifacts_to_the_executor(make_run: Callable[..
     registry = str(tmp_path / "registry")
     run = make_run(registry, "j1", "failed")
     champion = ModelRef(version=1, uri="file:///x", digest="d")
-    given = {"verdict": dsl.Artifact, "facts": dsl.Artifact, "report": dsl.HTML, "statistics": dsl.Artifact}
+    given = {
+        "verdict": dsl.Artifact,
+        "facts": dsl.Artifact,
+        "report": dsl.HTML,
+        "card": dsl.Markdown,
+        "statistics": dsl.Artifact,
+    }
     given |= {"samples": dsl.Artifact, "sketches": dsl.Artifact, "settlements": dsl.Artifact}
     result = push.python_func(
         experiment="e",

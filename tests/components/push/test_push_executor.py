@@ -38,9 +38,10 @@ def test_the_first_model_that_passes_becomes_champion_and_pinned_reference(any_r
     attempt = models.attempt("j1")
     assert attempt is not None
     assert (attempt.result, attempt.version, attempt.made_from["examples"]) == ("promoted", 1, "d" * 64)
-    for name in ("report.html", "evidence.json", "statistics.pb", "verdict.json"):
+    for name in ("report.html", "model-card.md", "evidence.json", "statistics.pb", "verdict.json"):
         assert storage.exists(models.file_of("j1", name))
-    assert storage.exists(storage.join(any_root, "flights/versions/1/verdict.json"))
+    for name in ("verdict.json", "model-card.md"):
+        assert storage.exists(storage.join(any_root, f"flights/versions/1/{name}"))
 
 
 def test_pushing_again_writes_nothing_and_says_what_was_recorded(any_root: str, make_run: Runs) -> None:
