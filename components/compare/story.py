@@ -18,7 +18,7 @@ SAME_ORDER = 0.98
 SAME_PSI = 0.1
 SAME_KS = 0.05
 ONE_WAY = 0.98
-LEAST_PART = 0.1
+LEAST_PART = 0.05
 """Of the mean size of the difference: what a slice must make up to be named."""
 
 _MOST_SLICES = 2
