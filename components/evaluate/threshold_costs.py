@@ -11,7 +11,7 @@ from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import Point, ThresholdCost
 from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.figures import rounded
-from components._shared.measuring.intervals import MOST_GROUPS, half_widths
+from components._shared.measuring.intervals import groups_of, half_widths
 from components._shared.measuring.metrics import Floats
 from components._shared.measuring.value import estimate_of
 
@@ -76,8 +76,7 @@ def _best(rows: Rows, score: Floats, more: Floats, declared: float) -> float:
 
 def _curve(rows: Rows, score: Floats, acting: Floats, not_acting: Floats, grid: Floats) -> tuple[Point, ...]:
     """Mean cost at each threshold of the grid, with its interval: sums by cluster and threshold, in one pass."""
-    groups, width = min(rows.clusters, MOST_GROUPS), len(grid) + 1
-    group = rows.cluster % groups
+    (group, groups), width = groups_of(rows.cluster, rows.clusters), len(grid) + 1
     reached = np.searchsorted(grid, score, side="right")  # acted on at the first so many thresholds
     place = group * width + reached
     more = np.bincount(place, rows.weight * (acting - not_acting), groups * width).reshape(groups, width)

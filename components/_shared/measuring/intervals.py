@@ -52,9 +52,20 @@ def cluster_sums(influences: list[Floats], cluster: Integers, clusters: int) -> 
     Returns:
         Groups × columns.
     """
-    groups = min(clusters, MOST_GROUPS)
-    group = cluster % groups
+    group, groups = groups_of(cluster, clusters)
     return np.stack([np.bincount(group, weights=found, minlength=groups) for found in influences], axis=1)
+
+
+def groups_of(cluster: Integers, clusters: int) -> tuple[Integers, int]:
+    """The group of each row, and how many groups there are: the clusters themselves, unless they are many.
+
+    Many are joined at random, in groups of one size: every hundredth day would hold as much of each season as any
+    other, and groups of these would hide how much days differ.
+    """
+    if clusters <= MOST_GROUPS:
+        return cluster, clusters
+    shuffled = np.random.default_rng([_SEED, clusters]).permutation(clusters) % MOST_GROUPS
+    return shuffled[cluster], MOST_GROUPS
 
 
 def half_widths(sums: Floats, share: Floats) -> Floats:
@@ -132,10 +143,10 @@ def resampled_gaps(gap: Floats, bins: Integers, weight: Floats, cluster: Integer
         weight, cluster: Per row.
         clusters: How many there are.
     """
-    groups, width = min(clusters, MOST_GROUPS), int(bins.max()) + 1
-    place = cluster % groups * width + bins
+    (group, groups), width = groups_of(cluster, clusters), int(bins.max()) + 1
+    place = group * width + bins
     by_bin = np.bincount(place, weights=gap, minlength=groups * width).reshape(groups, width)
-    total = np.bincount(cluster % groups, weights=weight, minlength=groups)
+    total = np.bincount(group, weights=weight, minlength=groups)
     drawn = _resamples(groups)
     resampled = np.abs(drawn @ by_bin).sum(axis=1) / (drawn @ total)
     moves: Floats = resampled - np.abs(by_bin.sum(axis=0)).sum() / total.sum()

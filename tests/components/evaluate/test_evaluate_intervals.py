@@ -79,6 +79,16 @@ def test_intervals_are_the_same_each_time_and_stay_within_what_a_metric_can_be()
         assert low >= 0 and (metric == "log_loss" or high <= 1)
 
 
+def test_days_of_a_year_give_an_interval_that_knows_of_its_seasons() -> None:
+    days = np.repeat(np.arange(365), 5)
+    value = np.sin(2 * np.pi * days / 365) + np.random.default_rng(6).normal(0, 0.3, len(days))
+    share = np.full((len(days),), 1 / len(days))
+    sums = cluster_sums([(value - value.mean()) * share], days, 365)
+    width = half_widths(sums, cluster_sums([share], days, 365))[0]
+    of_single_days = 1.97 * np.array([value[days == day].mean() for day in range(365)]).std() / np.sqrt(365)
+    assert width == pytest.approx(of_single_days, rel=0.3)
+
+
 def test_single_rows_as_clusters_give_the_interval_that_they_would_have_one_by_one() -> None:
     random = np.random.default_rng(9)
     values = random.normal(0, 1, 20_000)
