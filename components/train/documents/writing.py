@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PMML = "model.pmml"
 PFA = "model.pfa.json"
 
+_MOST_WEIGHTS = 500_000
+"""Of more, the documents would be texts of more than 50 MB, which few can open."""
+
 
 def write_documents(job: TrainingJob, fitted: FittedNetwork) -> tuple[dict[str, str], tuple[str, ...]]:
     """Writes them into the model's directory.
@@ -26,6 +29,12 @@ def write_documents(job: TrainingJob, fitted: FittedNetwork) -> tuple[dict[str, 
     Returns:
         Standard → name of the file; and what a reader should know of a document that could not be written.
     """
+    weights = int(fitted.network.count_params())
+    if weights > _MOST_WEIGHTS:
+        said = (
+            f"There is no PMML or PFA document of this model: it has {weights:,} weights, of which most are categories."
+        )
+        return {}, (said,)
     function = linear_function(job, fitted)
     documents = {"pfa": PFA}
     (job.model_dir / PFA).write_bytes(to_pfa(function))
