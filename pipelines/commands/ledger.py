@@ -19,7 +19,7 @@ from components._shared.records import Attempt, Champion, ModelRef, Promise
 from components._shared.registry import Registry, in_parallel
 from components._shared.windows import zone
 from components._shared.wording import with_interval
-from pipelines.commands.registry_options import JSON, is_default, registry_of, registry_options
+from pipelines.commands.registry_options import DEFAULT_REGISTRY, JSON, registry_of, registry_options
 from pipelines.commands.tables import plain, print_json, print_table
 
 _LATEST = 20
@@ -204,8 +204,8 @@ def _gain(entry: Entry, block: Block) -> Estimate | None:
 
 
 def _complete(proposal: str, registry: Registry) -> str:
-    """The command, with the registry that was named."""
-    if not proposal or is_default("registry"):
+    """The command, with the registry that was looked into."""
+    if not proposal or registry.root == DEFAULT_REGISTRY:
         return proposal
     return f"{proposal} --registry {shlex.quote(registry.root)}"
 

@@ -23,8 +23,9 @@ CLUSTER = click.option(
     show_envvar=True,
     help="The cluster's settings.yaml: its roots, unless others are named; for a server, its namespace.",
 )
+DEFAULT_REGISTRY = ".saiki/registry"
 REGISTRY = click.option(
-    "--registry", default=".saiki/registry", show_default=True, help="Registry: folder, gs://… or s3://…"
+    "--registry", default=DEFAULT_REGISTRY, show_default=True, help="Registry: folder, gs://… or s3://…"
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
