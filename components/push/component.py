@@ -16,6 +16,7 @@ def push(
     champion: str,
     reference: str,
     previous: str,
+    looks: int,
     windows: str,
     model: dsl.Input[dsl.Model],
     verdict: dsl.Input[dsl.Artifact],
@@ -40,6 +41,7 @@ def push(
         champion: The version that the candidate was compared with (JSON), or empty.
         reference: The pinned reference that it was compared with (JSON), or empty.
         previous: URI of the statistics that drift was measured against, or empty.
+        looks: How many decisions of this kind a quarter of a year holds.
         windows: The windows of the run (JSON).
         model: The candidate.
         verdict: The merged verdict.
@@ -76,6 +78,7 @@ def push(
             champion=ModelRef.from_json(champion, where="champion") if champion else None,
             reference=ModelRef.from_json(reference, where="reference") if reference else None,
             previous=previous,
+            looks=looks,
         ),
         windows=Windows.from_json(windows, where="windows"),
         model=Path(model.path),

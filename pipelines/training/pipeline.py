@@ -262,6 +262,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                     champion=planned.outputs["champion"],
                     reference=planned.outputs["reference"],
                     previous=planned.outputs["previous"],
+                    looks=planned.outputs["looks"],
                     windows=planned.outputs["windows"],
                     model=trained.outputs["model"],
                     verdict=judged.outputs["verdict"],

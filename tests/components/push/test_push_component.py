@@ -32,6 +32,7 @@ def test_the_component_hands_its_artifacts_to_the_executor(make_run: Callable[..
         champion=champion.to_json(),
         reference="",
         previous="file:///earlier.pb",
+        looks=4,
         windows=Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC").to_json(),
         model=dsl.Model(uri=str(run.model)),
         override="",
@@ -41,7 +42,7 @@ def test_the_component_hands_its_artifacts_to_the_executor(make_run: Callable[..
     attempt = Registry(registry, "flights").attempt("j1")
     assert attempt is not None
     assert [each.number for each in Registry(registry, "flights").settlements("j0")] == [2]
-    assert attempt.baseline == Baseline(champion=champion, previous="file:///earlier.pb")
+    assert attempt.baseline == Baseline(champion=champion, previous="file:///earlier.pb", looks=4)
 
 
 def test_it_compiles_on_its_own(tmp_path: Path) -> None:
