@@ -10,12 +10,15 @@ tolerated the candidate to be worse, and `over` the improvement over a constant.
                 promised - gain > √(half width² + half width²)     short         clearly less than was promised
                 low ≥ -t                                           kept
                 otherwise                                          cannot_tell
-    rejected    low > 0, and not high of over < 0                  missed        clearly better than what was kept
-                high ≤ t                                           kept          no better, but for what is tolerated
+    rejected    low > 0, gain > t, and not high of over < 0        missed        clearly better than what was kept
+                high ≤ t, or low > 0 and gain ≤ t                  kept          no better, but for what is tolerated
                 otherwise                                          cannot_tell
 
 The rows that judged and those that settle are different ones, so the variances of the two gains add up. Too few rows or
 days (`gates.metric.min_rows`, `min_days`), or no interval: *cannot tell*, whatever the figures say.
+
+What is tolerated the one way is no loss the other way: of many equal models that were turned down, one in forty looks
+better by luck after each block, and few of them by that much.
 
 The first model of a task replaced nothing: `over` stands for `gain`, and nothing is tolerated. One that was rejected
 then is never missed, for no model was kept in its place.
@@ -113,9 +116,11 @@ def _of_promoted(decision: Decision, found: _Measured) -> Outcome:
 
 def _of_rejected(decision: Decision, found: _Measured) -> Outcome:
     low, high = found.interval
-    if low > 0 and not found.below_constant:
+    if low > 0 and found.below_constant:
+        return "cannot_tell"
+    if low > 0 and found.gain.value > found.tolerated:
         return "cannot_tell" if decision.champion is None else "missed"
-    return "kept" if high <= found.tolerated else "cannot_tell"
+    return "kept" if high <= found.tolerated or low > 0 else "cannot_tell"
 
 
 def _was_above_constant(decision: Decision) -> bool:
@@ -153,6 +158,8 @@ def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
     match outcome, decision.result:
         case "kept", "promoted":
             return "The promise was kept."
+        case "kept", _ if found.interval[0] > 0:
+            return f"It would have been better than {other}, but by no more than the tolerated {tolerated}."
         case "kept", _:
             return f"It was right to keep {other}." if decision.champion is not None else "It was right to reject it."
         case "short", _:
