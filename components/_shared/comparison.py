@@ -121,6 +121,7 @@ class Comparison(Contract):
         threshold: What decides; none: nothing is decided by a threshold.
         flipped: Share of the rows that are decided otherwise; none: nothing is decided.
         slices: Where they differ most, the largest share first.
+        most_different: The rows that differ most; of rows with the same two scores one, with the smallest key.
     """
 
     format: Literal["saiki/comparison/v1"] = "saiki/comparison/v1"

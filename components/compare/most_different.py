@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -15,16 +15,18 @@ from components._shared.errors import DataError
 from components._shared.manifest import Manifest
 from components._shared.measuring.fair_rows import MISSING, slice_text
 from components._shared.measuring.figures import rounded
-from components._shared.measuring.metrics import Floats
+from components._shared.measuring.metrics import Floats, Integers
 from components._shared.tables import moment_of, read_table
 from components._shared.task import EvaluationSection
 from components._shared.windows import zone
+from components.compare.keys import numbers
 from components.compare.pairs import Pairs, outputs_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 20
+DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,18 @@ class Kept:
     candidate: float
     champion: float
 
+    @property
+    def scores(self) -> tuple[str, str]:
+        """Both scores, as far as they tell rows apart."""
+        return f"{self.candidate:.{DIGITS}g}", f"{self.champion:.{DIGITS}g}"
+
 
 class MostDifferent:
-    """Keeps the rows whose largest difference of an output is largest; of equal ones those with the smallest keys."""
+    """Keeps the rows whose largest difference of an output is largest; of equal ones those with the smallest keys.
+
+    Rows with the same two scores, to `DIGITS` digits, are nearly always alike in their features too: one of them is
+    enough for a reader. (A model gives the same row scores that differ in the eighth digit, beside other rows.)
+    """
 
     def __init__(self, most: int = MOST_ROWS) -> None:
         self._most = most
@@ -57,7 +68,6 @@ class MostDifferent:
 
     def add(self, pairs: Pairs, label: Floats, time: Floats | None) -> None:
         """The next rows."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         difference = np.abs(pairs.candidate - pairs.champion)
@@ -72,23 +82,42 @@ class MostDifferent:
         places = np.flatnonzero(chosen)
         if not len(places):
             return
-        found = pa.table({"size": size[places], "key": keys.take(pa.array(places))})
-        order = pc.sort_indices(found, [("size", "descending"), ("key", "ascending")])[: self._most].to_pylist()
-        for place in (int(places[number]) for number in order):
-            output = int(difference[:, place].argmax())
-            self._kept.append(
-                Kept(
-                    size=float(size[place]),
-                    key=keys[place].as_py(),
-                    position=pairs.first + place,
-                    time=None if time is None else int(time[place]),
-                    label=float(label[place]),
-                    output=output,
-                    candidate=float(pairs.candidate[output, place]),
-                    champion=float(pairs.champion[output, place]),
-                )
+        key = numbers(keys.filter(chosen))
+        order = np.lexsort((key[:, 1], key[:, 0], -size[places]))
+        self._kept = self._first([*self._kept, *self._distinct(places[order], pairs, difference, label, time)])
+
+    def _distinct(
+        self, places: Integers, pairs: Pairs, difference: Floats, label: Floats, time: Floats | None
+    ) -> Iterator[Kept]:
+        """The first rows of each two scores, as many as are kept at all."""
+        keys = pairs.rows.column(pairs.rows.schema.get_field_index("_key"))
+        outputs = difference[:, places].argmax(axis=0)
+        both = pairs.candidate[outputs, places] + 1j * pairs.champion[outputs, places]
+        first = np.sort(np.unique(both, return_index=True)[1])
+        seen: set[tuple[str, str]] = set()
+        for place, output in zip(places[first].tolist(), outputs[first].tolist(), strict=True):
+            row = Kept(
+                size=float(difference[output, place]),
+                key=keys[place].as_py(),
+                position=pairs.first + place,
+                time=None if time is None else int(time[place]),
+                label=float(label[place]),
+                output=output,
+                candidate=float(pairs.candidate[output, place]),
+                champion=float(pairs.champion[output, place]),
             )
-        self._kept = sorted(self._kept, key=lambda row: (-row.size, row.key))[: self._most]
+            if row.scores not in seen:
+                seen.add(row.scores)
+                yield row
+            if len(seen) == self._most:
+                return
+
+    def _first(self, rows: list[Kept]) -> list[Kept]:
+        """The most different rows, one for each two scores."""
+        first: dict[tuple[str, str], Kept] = {}
+        for row in sorted(rows, key=lambda row: (-row.size, row.key)):
+            first.setdefault(row.scores, row)
+        return list(first.values())[: self._most]
 
     def rows(self) -> tuple[Kept, ...]:
         """Those kept, the most different first."""

@@ -229,17 +229,25 @@ def test_values_beyond_the_first_thousand_are_counted_together(monkeypatch: pyte
 # The rows that differ most
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(1, 20))
-def test_the_most_different_rows_are_those_of_a_full_sort(sizes: list[int], cut: int) -> None:
-    kept = MostDifferent(most=7)
-    for first in range(0, len(sizes), cut):
-        part = sizes[first : first + cut]
-        keys = [key_of(first + number) for number in range(len(part))]
-        score = np.array(part) / 10
-        kept.add(_pairs(first, keys, score, np.zeros(len(part))), np.zeros(len(part)), None)
-    expected = sorted(((-size, key_of(place), place) for place, size in enumerate(sizes) if size))[:7]
-    assert [(row.key, row.position) for row in kept.rows()] == [(key, place) for _, key, place in expected]
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 8),
+)
+def test_the_most_different_rows_are_those_of_a_full_sort_one_for_each_two_scores(
+    scores: list[tuple[int, int]], cut: int, most: int
+) -> None:
+    kept = MostDifferent(most=most)
+    for first in range(0, len(scores), cut):
+        part = np.array(scores[first : first + cut], float).T / 4
+        keys = [key_of(first + number) for number in range(part.shape[1])]
+        kept.add(_pairs(first, keys, part[0], part[1]), np.zeros(part.shape[1]), None)
+    expected: dict[tuple[int, int], int] = {}
+    for place in sorted(range(len(scores)), key=lambda one: (-abs(scores[one][0] - scores[one][1]), key_of(one))):
+        if scores[place][0] != scores[place][1]:
+            expected.setdefault(scores[place], place)
+    assert [row.position for row in kept.rows()] == list(expected.values())[:most]
 
 
 # What is said of it
