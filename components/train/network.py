@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 _EVALUATION_ROWS = 8_192
 _MIN_STEPS = 2_000
-_CLEARLY_WORSE = 1.01
-"""Of a loss: on flights the best of a few epochs is better on *tune* than the optimum by up to 0.5 %, by chance."""
-
 _COMPILED_FROM = 4_000_000
 """Row visits from which compiling the loop (XLA: two to four seconds, 100 MB) is earned back."""
 
@@ -102,7 +99,7 @@ def fit(
     dropout: float = 0.0,
     strategy: Any = None,
     held_bytes: float = HELD_BYTES,
-    finish: Callable[[Encoding, Any], bool] | None = None,
+    finish: Callable[[Encoding, Any], float | None] | None = None,
 ) -> FittedNetwork:
     """Fits a network, resuming from the last checkpoint of the same experiment if there is one.
 
@@ -113,8 +110,8 @@ def fit(
         dropout: Share of hidden units left out in each step.
         strategy: `tf.distribute` strategy; by default all GPUs, or the CPU.
         held_bytes: Largest size of encoded rows that are held in memory.
-        finish: Given the encoding and the network of the best epoch, may set better weights, and says whether it has;
-            they are kept unless they are clearly worse on *tune*.
+        finish: Given the encoding and the network of the best epoch, may set other weights. Answers how large their
+            loss on *tune* may be, as a multiple of the best epoch's, for them to be kept; none: it has set none.
 
     Raises:
         TrainerError: The loss is not a number.
@@ -157,11 +154,14 @@ def fit(
     best = state.curve[state.best_epoch - 1]
     losses = (best.train_loss, best.tune_loss)
     notices = _notices(job, encoding, parameters, tuned=tune is not None)
-    if finish is not None and finish(encoding, network):
+    if finish is not None and (most := finish(encoding, network)) is not None:
         finished = (steps.evaluate(train) * std**2, None if tune is None else steps.evaluate(tune) * std**2)
-        if finished[1] is not None and losses[1] is not None and finished[1] > _CLEARLY_WORSE * losses[1]:
+        if finished[1] is not None and losses[1] is not None and finished[1] > most * losses[1]:
             state.restore_best()
-            notices = (*notices, "The optimum on train was clearly worse on tune: the weights of an epoch were kept.")
+            notices = (
+                *notices,
+                "Few rows for so many weights, and the optimum on train is worse on tune: the best epoch's were kept.",
+            )
         else:
             losses = finished
 

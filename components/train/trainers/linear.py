@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +16,10 @@ from components.train.linear_function import LinearFunction
 from components.train.network import FitParameters, export, fit
 from components.train.newton import optimum
 from components.train.preprocessing import Encoding
+
+_EVENTS_PER_WEIGHT = 10
+"""Fewer, and the optimum is far from the truth: Peduzzi et al., A simulation study of the number of events per variable
+in logistic regression analysis, 1996."""
 
 
 class LinearParameters(FitParameters):
@@ -46,19 +51,44 @@ def train(job: TrainingJob) -> TrainedModel:
         terms=natural.terms,
         encoding=encoding_info(fitted.encoding),
         documents=documents,
-        notices=(*fitted.notices, *natural.notices, *notices),
+        notices=(*fitted.notices, *natural.notices, *_warnings(job, len(coefficients)), *notices),
     )
 
 
-def _optimum(job: TrainingJob, parameters: LinearParameters, encoding: Encoding, network: Any) -> bool:
-    """Moves the weights to the optimum, if that is reached."""
+def _optimum(job: TrainingJob, parameters: LinearParameters, encoding: Encoding, network: Any) -> float | None:
+    """Moves the weights to the optimum, if that is reached; answers how much worse on *tune* it may be.
+
+    With enough rows for the weights, the best of some epochs is better on *tune* by chance. With fewer, early stopping
+    may be what keeps the weights small.
+    """
     found = optimum(_function(job, parameters, encoding, network, Calibration()), job.train)
     if found is None:
-        return False
+        return None
     kernel, table, bias = network.get_layer("layer_1").weights
     for variable, values in ((kernel, found.kernel), (table, found.table), (bias, found.bias)):
         variable.assign(values.astype("float32"))
-    return True
+    return math.inf if _events(job) >= _EVENTS_PER_WEIGHT * found.parameters.size else 1.0
+
+
+def _warnings(job: TrainingJob, coefficients: int) -> list[str]:
+    if _events(job) >= _EVENTS_PER_WEIGHT * coefficients:
+        return []
+    return [
+        f"There are fewer than {_EVENTS_PER_WEIGHT} rows (of classes that are not the most frequent) for each of the "
+        f"{coefficients} coefficients: their intervals are narrower than what other rows would show."
+    ]
+
+
+def _events(job: TrainingJob) -> float:
+    """Rows of all classes but the most frequent; of a regression, all rows."""
+    base = job.labels.base
+    match job.problem:
+        case "binary_classification":
+            return job.labels.rows * min(base[0], 1 - base[0])
+        case "multiclass_classification":
+            return job.labels.rows * (1 - max(base))
+        case "regression":
+            return job.labels.rows
 
 
 def _function(
