@@ -32,9 +32,19 @@ Weights = tuple[float, ...]
 """One per output."""
 
 
+LARGEST_NUMBER = 3.4028234663852886e38
+"""Of a 32-bit float: beyond it, the model takes a number for infinite."""
+
+ROUNDS_TO_32_BITS = 2.0**29 + 1
+"""With `s = x` times this, `s - (s - x)` is `x` rounded to the 24 bits of a 32-bit float (Dekker 1971)."""
+
+
 @dataclass(frozen=True)
 class NumberPart:
     """`weights * value`; a value that is missing or infinite counts as `missing_as`, and adds `missing_adds`.
+
+    The model takes numbers as 32-bit floats, so a document that is given others rounds them first: of 46.1, the
+    eighth digit.
 
     Attributes:
         kind: Booleans are 0 and 1.

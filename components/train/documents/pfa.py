@@ -12,7 +12,9 @@ import math
 from typing import Any
 
 from components.train.documents.linear_function import (
+    LARGEST_NUMBER,
     MICROSECONDS_OF_A_DAY,
+    ROUNDS_TO_32_BITS,
     CategoryPart,
     LinearFunction,
     MomentPart,
@@ -24,8 +26,6 @@ Expression = Any
 """A JSON value that PFA evaluates."""
 
 _NUMBERS = {"type": "array", "items": "double"}
-_LARGEST = 3.4028234663852886e38
-"""Of a 32-bit float: beyond it, the model takes a number for infinite."""
 
 _FARTHEST = -600.0
 """Where a probability is zero to any number of digits that matter, and its reciprocal still a number."""
@@ -57,12 +57,20 @@ def to_pfa(function: LinearFunction) -> bytes:
 
 
 _FUNCTIONS = {
+    "rounded": {
+        "params": [{"value": "double"}],
+        "ret": "double",
+        "do": [
+            {"let": {"scaled": {"*": ["value", ROUNDS_TO_32_BITS]}}},
+            {"-": ["scaled", {"-": ["scaled", "value"]}]},
+        ],
+    },
     "known": {
         "params": [{"given": ["null", "double"]}],
         "ret": "boolean",
         "do": {
             "ifnotnull": {"value": "given"},
-            "then": {"&&": [{"!": {"impute.isnan": "value"}}, {"<=": [{"m.abs": "value"}, _LARGEST]}]},
+            "then": {"&&": [{"!": {"impute.isnan": "value"}}, {"<=": [{"m.abs": "value"}, LARGEST_NUMBER]}]},
             "else": False,
         },
     },
@@ -71,7 +79,7 @@ _FUNCTIONS = {
         "ret": "double",
         "do": {
             "if": {"u.known": "given"},
-            "then": {"ifnotnull": {"value": "given"}, "then": "value", "else": "otherwise"},
+            "then": {"ifnotnull": {"value": "given"}, "then": {"u.rounded": "value"}, "else": "otherwise"},
             "else": "otherwise",
         },
     },

@@ -4,7 +4,8 @@ The document takes the raw feature columns by their own names: numbers, booleans
 since 1970 in UTC; a value that is not there is missing. It answers `score`, or `score_0`, `score_1` … per class.
 
 ==============  =====================================================================================================
-numeric         a field that is replaced where it is missing or infinite (`mapMissingTo`), and an indicator
+numeric         a field that is replaced where it is missing or infinite (`mapMissingTo`) and rounded to the 32 bits
+                that the model takes, and an indicator
 boolean         `NormDiscrete`
 categorical     a `CategoricalPredictor` per value, and one for a word that replaces all others; an indicator
 datetime        sine and cosine by `Apply`, the weekday by `Discretize`
@@ -19,7 +20,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
 from components.train.documents.linear_function import (
+    LARGEST_NUMBER,
     MICROSECONDS_OF_A_DAY,
+    ROUNDS_TO_32_BITS,
     CategoryPart,
     LinearFunction,
     MomentPart,
@@ -29,9 +32,6 @@ from components.train.documents.linear_function import (
 )
 
 _NAMESPACE = "http://www.dmg.org/PMML-4_4"
-_LARGEST = 3.4028234663852886e38
-"""Of a 32-bit float: beyond it, the model takes a number for infinite."""
-
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -86,16 +86,26 @@ class _Writer:
     def number(self, part: NumberPart) -> None:
         """A number or a boolean."""
         if part.kind == "numeric":
-            field = self._field(part.name, "continuous", "float")
-            _inside(field, "Interval", closure="closedClosed", leftMargin=repr(-_LARGEST), rightMargin=repr(_LARGEST))
-            value = _element("FieldRef", field=part.name, mapMissingTo=repr(part.missing_as))
+            field = self._field(part.name, "continuous", "double")
+            low, high = repr(-LARGEST_NUMBER), repr(LARGEST_NUMBER)
+            _inside(field, "Interval", closure="closedClosed", leftMargin=low, rightMargin=high)
+            self._input(part.name, invalidValueTreatment="asMissing")
+            filled = _element("FieldRef", field=part.name, mapMissingTo=repr(part.missing_as))
+            value = self._rounded(part.name, self._derive(f"{part.name}, filled in", filled))
         else:
             self._field(part.name, "categorical", "boolean")
-            value = _element("NormDiscrete", field=part.name, value="true", mapMissingTo=repr(part.missing_as))
-        self._input(part.name, invalidValueTreatment="asMissing" if part.kind == "numeric" else "returnInvalid")
-        self._add_number(self._derive(f"{part.name}, filled in", value), part.weights)
+            self._input(part.name)
+            truth = _element("NormDiscrete", field=part.name, value="true", mapMissingTo=repr(part.missing_as))
+            value = self._derive(f"{part.name}, filled in", truth)
+        self._add_number(value, part.weights)
         if part.missing_adds is not None:
             self._add_missing(part.name, part.missing_adds)
+
+    def _rounded(self, name: str, field: str) -> str:
+        """The field as a 32-bit float."""
+        scaled = self._derive(f"{name}, scaled", _apply("*", _reference(field), _constant(ROUNDS_TO_32_BITS)))
+        rest = _apply("-", _reference(scaled), _reference(field))
+        return self._derive(f"{name}, in 32 bits", _apply("-", _reference(scaled), rest))
 
     def category(self, part: CategoryPart) -> None:
         """A text: what is not listed becomes a word that is no value; of what is missing, no predictor applies."""
