@@ -47,8 +47,8 @@ def story_of(comparison: Comparison, section: EvaluationSection) -> str:
         return f"There is little to see: {_extent(comparison, section)}; {_kept(comparison)}."
     sentences = [
         f"{sentence(_extent(comparison, section))}; {_kind(comparison)}.",
-        _where(comparison),
         _outcome(comparison, section),
+        _where(comparison),
     ]
     return " ".join(one for one in sentences if one)
 
@@ -107,12 +107,12 @@ def _where(comparison: Comparison) -> str:
     if not out:
         return "No slice stands out: the difference is spread over all of them."
     parts = [
-        f"{one.column} {one.value} by {signed_estimate(one.mean)}, the rows beside it by {signed(rest)} "
-        f"({percent(one.share_of_difference)} of the difference{_flips_of(one, comparison)}, "
-        f"{percent(one.rows / comparison.rows)} of the rows)"
+        f"{one.column} {one.value} by {signed_estimate(one.mean)}, the others by {signed(rest)} "
+        f"({percent(one.rows / comparison.rows)} of the rows, {percent(one.share_of_difference)} of the difference"
+        f"{_flips_of(one, comparison)})"
         for one, rest in out
     ]
-    return f"It is not the same everywhere: {'; '.join(parts)}."
+    return f"Not the same everywhere: {'; '.join(parts)}."
 
 
 def _flips_of(one: SliceComparison, comparison: Comparison) -> str:

@@ -393,7 +393,7 @@ def test_a_slice_that_moves_otherwise_is_found_and_named(tables: MakeTables) -> 
     share = np.abs(difference[mine]).sum() / np.abs(difference).sum()
     assert slices["place 3"].share_of_difference == pytest.approx(share, rel=1e-9)
     assert sum(one.share_of_difference for one in slices.values()) == pytest.approx(1)
-    assert "It is not the same everywhere: place place 3 by +0.1" in found.comparison.story
+    assert "Not the same everywhere: place place 3 by +0.1" in found.comparison.story
 
 
 def test_small_slices_are_joined(tables: MakeTables) -> None:
