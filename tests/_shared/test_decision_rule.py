@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from components._shared.contract import load_yaml
 from components._shared.decision_rule import DecisionRule
+from components._shared.errors import TaskError
+from components._shared.gates import GateChoice, resolve_gates
 
 BINARY, MULTICLASS, REGRESSION = "binary_classification", "multiclass_classification", "regression"
 CLASSES = ("red", "green", "blue")
@@ -206,3 +208,23 @@ def test_what_a_task_may_not_declare_is_said_with_the_field_s_name(
     with pytest.raises(ValueError, match="decision") as found:
         DecisionRule.model_validate(rule).check(problem, CLASSES if problem == MULTICLASS else None)
     assert field in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "gates"),
+    [
+        ("metric.limits", {"metric": {"limits": {"cost": {"max": 1}}}}),
+        ("metric.beats_base_rate", {"metric": {"beats_base_rate": ["auc", "cost"]}}),
+        ("metric.worst_slice", {"metric": {"worst_slice": [{"metric": "cost", "limit": {"max": 1}}]}}),
+        ("champion.primary", {"champion": {"primary": "cost"}}),
+        ("champion.tolerance", {"champion": {"tolerance": {"cost": {"worse_by": 1}}}}),
+        ("champion.reference", {"champion": {"reference": {"cost": {"worse_by": 1}}}}),
+        ("champion.slices", {"champion": {"slices": [{"metric": "cost"}]}}),
+    ],
+)
+def test_a_gate_on_costs_that_are_not_declared_is_refused(section: str, gates: dict[str, Any]) -> None:
+    choice = GateChoice.from_value(gates)
+    with pytest.raises(TaskError, match="does not say what they cost") as found:
+        resolve_gates(choice, BINARY)
+    assert f"gates.{section} " in str(found.value)
+    assert resolve_gates(choice, BINARY, costs=True)
