@@ -9,7 +9,7 @@ from markupsafe import Markup
 from components._shared.evidence import Estimate
 from components._shared.facts import Facts
 from components._shared.gates import HIGHER_IS_BETTER
-from components._shared.ledger import Block, Outcome, Settlement, gain_of, gain_over_constant
+from components._shared.ledger import Block, Outcome, Settlement, gain_of, gain_over_constant, promised_gain
 from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
 from components.judge.report.wording import METRIC_MEANINGS, metric_name, moment, number, period, plural, shorten
 
@@ -119,14 +119,14 @@ def _amount(gain: Estimate | None) -> str:
 
 def _promised(settlement: Settlement) -> tuple[float | None, Estimate | None]:
     """What the other was at the time (the champion, or without one the constant), and the gain that was promised."""
-    promise = settlement.decision.promise
-    sign = 1.0 if promise.metric in HIGHER_IS_BETTER else -1.0
-    if settlement.decision.champion is not None:
-        gain = promise.gain
-        return None if gain is None else promise.candidate.value - sign * gain.value, gain
-    if promise.constant is None:
-        return None, None
-    return promise.constant, Estimate(value=sign * (promise.candidate.value - promise.constant))
+    decision = settlement.decision
+    gain = promised_gain(decision.promise, decision.champion)
+    if decision.champion is None:
+        return decision.promise.constant, gain
+    if gain is None or decision.promise.metric == "bias":
+        return None, gain
+    sign = 1.0 if decision.promise.metric in HIGHER_IS_BETTER else -1.0
+    return decision.promise.candidate.value - sign * gain.value, gain
 
 
 def _came_true(settlement: Settlement, block: Block) -> tuple[float | None, float | None, Estimate | None]:

@@ -86,19 +86,14 @@ def _intended_use(facts: Facts) -> str:
     threshold = rule.threshold_of(problem)
     lines = [safe(facts.gates.question)] if facts.gates.question else []
     if facts.gates.label:
-        of = f" of rows with `{_code(facts.gates.population)}`" if facts.gates.population else ""
-        lines.append(f"It predicts `{_code(facts.gates.label)}`{of}.")
+        of = f", of rows with {safe(facts.gates.population)}" if facts.gates.population else ""
+        lines.append(f"It predicts {safe(facts.gates.label)}{of}.")
     if threshold is not None:
         lines.append(f"It is acted upon from a score of {number(threshold)}.")
     if rule.costs:
         unit = f", in {safe(rule.unit)}" if rule.unit else ""
         lines.append(f"Its mistakes were given costs{unit}: {safe(_costs(facts))}.")
     return _bullets([*lines, _open("what it is meant for, by whom it is used, and for what it must not be used")])
-
-
-def _code(expression: str) -> str:
-    """An expression between backticks, on one line."""
-    return " ".join(expression.split()).replace("`", "'")
 
 
 def _costs(facts: Facts) -> str:

@@ -19,6 +19,17 @@ from components.judge.report.wording import (
 )
 
 _MOST_AT_ONCE = 12
+_AS_ASKED = (
+    "champion.improve",
+    "champion.",
+    "reference.",
+    "metric.",
+    "difference.",
+    "behaviour.tests",
+    "explanation.",
+    "behaviour.",
+    "data.",
+)
 _FAILURES_FIRST: tuple[Outcome, ...] = ("failed", "cannot_judge", "passed")
 
 
@@ -38,12 +49,16 @@ class GateRow:
 
 
 def gate_rows(facts: Facts) -> list[GateRow]:
-    """Every check of the verdict: failures first, and of what passed the many checks of single features last."""
+    """Every check of the verdict: failures first, then in the order in which a reviewer asks; single slices last."""
     checks = sorted(
         facts.verdict.checks,
-        key=lambda check: (_FAILURES_FIRST.index(check.outcome), check.name.startswith("data."), bool(check.slice)),
+        key=lambda check: (_FAILURES_FIRST.index(check.outcome), bool(check.slice), _place(check.name)),
     )
     return [_gate_row(check) for check in checks]
+
+
+def _place(name: str) -> int:
+    return next((n for n, start in enumerate(_AS_ASKED) if name.startswith(start)), len(_AS_ASKED))
 
 
 def split_gates(facts: Facts) -> tuple[list[GateRow], list[GateRow]]:

@@ -10,12 +10,25 @@ from typing import Any
 
 import pytest
 
-from components._shared.evidence import Curves, Estimate, Figures, SliceFigures
+from components._shared.decision_rule import DecisionRule
+from components._shared.evidence import Curves, Estimate, Figures, Saving, SliceFigures, Value
 from components._shared.facts import Facts
+from components._shared.model_info import Term
 from components._shared.verdict import Check, Verdict
 from components.judge.executor import judge
+from components.judge.report.card import model_card
 from components.judge.report.document import JUMP
+from components.judge.report.ledger import render_ledger
+from components.judge.report.metrics import slice_tables
 from components.judge.report.page import render
+from tests.late_flights_evidence import (
+    behaviour_of,
+    changes_of,
+    comparison_of,
+    explanation_of,
+    settlement_of,
+    settlements_of,
+)
 
 Inputs = Callable[..., dict[str, Any]]
 PROBLEMS = ("binary_classification", "multiclass_classification", "regression")
@@ -201,12 +214,19 @@ def test_names_and_values_are_text_and_never_markup(make_inputs: Inputs, make_fe
     bad = Verdict(subject="metrics", outcome="failed", checks=(check,), summary=evil)
     inputs["verdicts"] = replace(inputs["verdicts"], metrics=bad)
     inputs["data_evidence"] = inputs["data_evidence"].model_copy(update={"proposal": evil, "notices": (evil,)})
-    inputs["model"] = inputs["model"].model_copy(update={"coefficients": {evil: 1.0}, "notices": (evil,)})
+    term = Term(name=evil, feature=evil, category=evil, weight=0.2, interval=(0.1, 0.3), unit=evil, share=0.1)
+    inputs["model"] = inputs["model"].model_copy(update={"terms": (term,), "notices": (evil,)})
+    words = {"task": evil, "question": evil, "label": evil, "population": evil}
+    inputs["gates"] = inputs["gates"].model_copy(update=words)
+    inputs["comparison"], inputs["changes"] = comparison_of(evil=evil), changes_of(evil)
+    inputs["behaviour"], inputs["settlements"] = behaviour_of(evil), settlements_of(evil)
+    inputs["explanation"] = explanation_of({evil: "categorical", "x": "numeric"}, evil=evil)
     judged = judge(**inputs)
-    page = Page(judged.report_html)
+    page = Page(render(judged.facts, (settlement_of("broken", evil=evil),)))
 
     assert not any(tag == "b" for tag, _ in page.tags)
     assert judged.report_html.count("<script") == 1 and "<script" not in judged.markdown
+    assert "<b>" not in judged.card and "<script" not in judged.card
     assert page.words().count("<script>alert('x')</script>") >= 10
     assert "日本 🛫" in page.words().replace("`", "")
 
@@ -310,6 +330,187 @@ def _contrast(one: str, other: str) -> float:
 
     bright, dim = sorted((luminance(one), luminance(other)), reverse=True)
     return (bright + 0.05) / (dim + 0.05)
+
+
+def test_what_happened_afterwards_heads_the_page_once_it_is_known(make_inputs: Inputs) -> None:
+    judged = judge(**make_inputs())
+    later = render(judged.facts, (settlement_of("broken"),))
+    page = Page(later)
+    words = page.words()
+
+    assert "What happened afterwards" not in Page(judged.report_html).words()
+    assert page.headings[1] == "h2 What happened afterwards: promise broken"
+    assert words.index("What happened afterwards") < words.index("Why? Every limit")
+    assert "Promised: +0.023 [0.008, 0.037] in AUC beside the champion of then." in words
+    assert "Came true: +0.003 [−0.003, 0.009]" in words
+    assert "Proposed now: saiki rollback 1" in words
+    for row in ("Promised 1 – 30 Sep 2013 0.671 0.648 +0.023", "Block 3 1 – 30 Nov 2013 0.646", "Came true 1 Oct – 29"):
+        assert row in words
+    assert render(judged.facts, (settlement_of("broken"),)) == later
+
+
+def test_of_other_decisions_nothing_is_said_of_afterwards(make_inputs: Inputs) -> None:
+    judged = judge(**make_inputs())
+    other = settlement_of("broken", candidate=judged.facts.champion)
+
+    assert render(judged.facts, (other,)) == judged.report_html
+
+
+def test_earlier_promises_are_shown_and_never_merged(make_inputs: Inputs) -> None:
+    inputs = make_inputs(outcome="passed")
+    inputs["settlements"] = inputs["settlements"].model_copy(update={"settlements": (settlement_of("broken"),)})
+    judged = judge(**inputs)
+
+    assert judged.verdict.outcome == "passed"
+    assert "Promoted as of 1 Oct 2013 version 2 Promise broken" in Page(judged.report_html).words()
+
+
+def test_how_it_differs_is_told_before_it_is_shown(make_inputs: Inputs) -> None:
+    words = Page(judge(**make_inputs()).report_html).words()
+    section = words[words.index("How does it differ?", words.index("Why? Every limit")) :]
+
+    told = [
+        "There is much to see",
+        "Quantiles of the scores",
+        "31 of 49 points lie outside the band",
+        "act → do not act 1,402 1,390 with a label 5.1 % [4.5 %, 5.7 %] 81.0 %",
+        "carrier EV stands out 30.0 %",
+        "0.210 → 0.620 (+0.410), label 0",
+    ]
+    places = [section.index(text) for text in told]
+    assert places == sorted(places)
+
+
+def test_a_test_of_behaviour_stands_beside_its_limit_the_champion_and_its_worst_case(make_inputs: Inputs) -> None:
+    words = Page(judge(**make_inputs()).report_html).words()
+
+    assert "15 is added to sched_dep_minute Expected: the score moves by at most 0.05" in words
+    assert "3.4 % [2.6 %, 4.2 %] at most 2.0 % 1.2 % [0.8 %, 1.6 %] 2,000 rows 30 days" in words
+    assert "sched_dep_minute: 765 → 780 score 0.243 → 0.297 (+0.054), decided do not act → act" in words
+
+
+def test_what_it_has_learned_stands_beside_what_the_champion_has(make_inputs: Inputs) -> None:
+    page = Page(judge(**make_inputs()).report_html)
+
+    assert "carrier categorical 0.0300 [0.0280, 0.0320]" in page.words()
+    assert "h3 distance" in page.headings and "h4 carrier" in page.headings
+    assert "On the standardised scale" not in page.words()
+
+
+def test_terms_are_on_the_natural_scale_with_what_they_do_to_the_odds(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    term = Term(
+        name="carrier=EV", feature="carrier", category="EV", weight=0.405, interval=(0.35, 0.46),
+        unit="against the average", share=0.16,
+    )  # fmt: skip
+    inputs["model"] = inputs["model"].model_copy(update={"terms": (term,), "coefficients": {"carrier=EV": 1.0}})
+
+    assert (
+        "carrier=EV against the average +0.405 [0.350, 0.460] × 1.50 16.0 %"
+        in Page(judge(**inputs).report_html).words()
+    )
+
+
+def test_what_changed_reads_as_a_diff(make_inputs: Inputs) -> None:
+    page = Page(judge(**make_inputs()).report_html)
+    words = page.words()
+
+    for line in (
+        "+ weekday categorical",
+        "~ epochs 8 12",
+        "− dropout 0.1",
+        "+ dest 2: ANC and LEX",
+        "~ carrier=EV clear",
+    ):
+        assert line in words
+    assert {"ins", "del"} <= {tag for tag, _ in page.tags}
+
+
+def test_without_a_champion_what_cannot_be_compared_is_one_line_each(make_inputs: Inputs) -> None:
+    words = Page(judge(**make_inputs(champion=False, outcome="passed")).report_html).words()
+
+    assert "How does it differ? Nothing was compared: there is no champion yet." in words
+    assert "What changed? There is no champion yet to change from." in words
+    assert "Were earlier promises kept? No earlier decision could be settled" in words
+
+
+def test_the_value_is_in_the_unit_of_the_task(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    rule = DecisionRule(costs={"false_positive": 12, "false_negative": 60}, unit="minutes")
+    inputs["gates"] = inputs["gates"].model_copy(update={"decision": rule})
+    saving = Saving(
+        cost=13.5,
+        per_row=Estimate(value=0.13, interval=(0.05, 0.21)),
+        per_cluster=Estimate(value=118.0, interval=(45.0, 191.0)),
+        total=Estimate(value=3540.0, interval=(1350.0, 5730.0)),
+    )
+    value = Value(
+        unit="minutes", cost=Estimate(value=13.4, interval=(11.6, 15.1)), champion=saving, constant=saving,
+        constant_decision="1",
+    )  # fmt: skip
+    words = Page(judge(**with_evaluation(inputs, value=value)).report_html).words()
+
+    assert "Deciding by the candidate saves 118 minutes a day [45, 191] beside the champion" in words
+    assert "calling every row positive" in words
+    assert "false positive: 12 minutes" in words
+
+
+def test_numbers_of_a_limit_are_written_as_the_page_writes_numbers(make_inputs: Inputs) -> None:
+    words = Page(judge(**make_inputs()).report_html).words()
+
+    assert "at most 1 × 10⁻⁵" in words and "1e-05" not in words
+
+
+def test_a_slice_is_coloured_only_beyond_the_luck_of_many(make_inputs: Inputs) -> None:
+    inputs = make_inputs(slices={"town": [f"town {n}" for n in range(40)]})
+    clear = Estimate(value=-0.08, interval=(-0.1, -0.06), error=0.01, skewness=0.0)
+    lucky = Estimate(value=-0.02, interval=(-0.0397, -0.0003), error=0.0097, skewness=0.0)
+    nothing = Estimate(value=0.001, interval=(-0.019, 0.021), error=0.0097, skewness=0.0)
+    differences = (clear, lucky, *[nothing] * 38)
+    slices = tuple(
+        one.model_copy(update={"metrics": {"auc": one.metrics["auc"].model_copy(update={"difference": difference})}})
+        for one, difference in zip(inputs["evaluation"].slices, differences, strict=True)
+    )
+    found = slice_tables(judge(**with_evaluation(inputs, slices=slices)).facts)[0].first
+
+    assert {row.value: row.tells for row in found if row.value in ("town 0", "town 1")} == {
+        "town 0": "worse",
+        "town 1": "unclear",
+    }
+
+
+def test_the_ledger_puts_every_promise_beside_its_outcome() -> None:
+    broken, kept = settlement_of("broken"), settlement_of("kept", champion=False)
+    html = render_ledger("flights", (broken, kept), (kept.decision,), timezone="America/New_York")
+    page = Page(html)
+    words = page.words()
+
+    assert "1 promise kept 1 promise broken 1 not settled yet" in words
+    assert "h2 Promoted as of 1 Oct 2013: promise broken" in page.headings
+    assert "saiki rollback 1" in words
+    assert "default-src 'none'" in html and html == render_ledger(
+        "flights", (broken, kept), (kept.decision,), timezone="America/New_York"
+    )
+    assert "No decision could be settled yet." in Page(render_ledger("flights", ())).words()
+
+
+def test_the_model_card_has_the_sections_of_a_model_card_and_names_its_gaps(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    inputs["gates"] = inputs["gates"].model_copy(
+        update={"task": "flights", "question": "Will it be late?", "label": "arr_delay > 15"}
+    )
+    judged = judge(**inputs)
+    sections = [line.removeprefix("## ") for line in judged.card.splitlines() if line.startswith("## ")]
+
+    assert judged.card.startswith("# Model card: flights\n\n> Rejected: log-loss")
+    assert sections == [
+        "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
+        "Quantitative analyses", "Ethical considerations", "Caveats and recommendations",
+    ]  # fmt: skip
+    assert "- Will it be late?\n- It predicts arr\\_delay &gt; 15." in judged.card
+    assert "27,012 rows on 30 days: 1 – 30 Sep 2013." in judged.card
+    assert judged.card.count("*For the owner to fill in: ") == 6
+    assert model_card(Facts.from_json(judged.facts.to_json())) == judged.card
 
 
 def test_the_markdown_twin_is_small_and_says_the_decision_first(make_inputs: Inputs) -> None:
