@@ -14,6 +14,8 @@ from components.judge.report.wording import (
     gate_name,
     interval,
     number,
+    percent,
+    percent_interval,
     readable,
     shorten,
 )
@@ -69,7 +71,8 @@ def split_gates(facts: Facts) -> tuple[list[GateRow], list[GateRow]]:
     rows = gate_rows(facts)
     not_passed = [row for row in rows if row.outcome != "passed"]
     passed = [row for row in rows if row.outcome == "passed"]
-    whole = [row for row in passed if not row.slice and not row.code.startswith("data.")]
+    # What the tests of behaviour found has a section of its own.
+    whole = [row for row in passed if not row.slice and not row.code.startswith(("data.", "behaviour.tests."))]
     shown = whole[: max(0, _MOST_AT_ONCE - len(not_passed))]
     return [*not_passed, *shown], [row for row in passed if row not in shown]
 
@@ -78,12 +81,14 @@ def _gate_row(check: Check) -> GateRow:
     decimals = decimals_of(Estimate(value=check.observed or 0.0, interval=check.interval))
     if decimals is not None and abs(check.observed or 0.0) < 1:
         decimals = max(decimals, 3)
+    # Written as its limit is: 6.1 % where at most 15 % is allowed.
+    is_share = check.name.startswith("behaviour.tests.") and check.observed is not None
     return GateRow(
         name=shorten(gate_name(check.name)),
         code=shorten(check.name),
         slice=shorten(check.slice),
-        observed=_observed(check, decimals),
-        interval=interval(check.interval, decimals),
+        observed=percent(check.observed) if is_share else _observed(check, decimals),
+        interval=percent_interval(check.interval) if is_share else interval(check.interval, decimals),
         limit=shorten(readable(check.limit)) or "has to hold",
         outcome=check.outcome,
         outcome_name=OUTCOME_NAMES[check.outcome],

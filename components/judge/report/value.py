@@ -56,7 +56,8 @@ def worth(facts: Facts) -> Worth | None:
     rows = []
     for against, saving in others:
         if saving is not None:
-            rows += _saving_rows(against, saving, noun)
+            found = _saving_rows(against, saving, noun)
+            rows += found if saving is value.champion else found[-2:-1] or found[:1]
     main = value.champion or value.constant
     beside = "the champion" if value.champion else constant
     return Worth(
