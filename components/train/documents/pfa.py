@@ -11,14 +11,14 @@ import json
 import math
 from typing import Any
 
-from components.train.documents.linear_function import (
+from components.train.documents.served_function import (
     LARGEST_NUMBER,
     MICROSECONDS_OF_A_DAY,
     ROUNDS_TO_32_BITS,
     CategoryPart,
-    LinearFunction,
     MomentPart,
     NumberPart,
+    ServedFunction,
     Weights,
 )
 
@@ -31,7 +31,7 @@ _FARTHEST = -600.0
 """Where a probability is zero to any number of digits that matter, and its reciprocal still a number."""
 
 
-def to_pfa(function: LinearFunction) -> bytes:
+def to_pfa(function: ServedFunction) -> bytes:
     """The document, UTF-8."""
     writer = _Writer(function)
     for part in function.parts:
@@ -89,7 +89,7 @@ _FUNCTIONS = {
 class _Writer:
     """Gathers fields, weights and steps, feature by feature."""
 
-    def __init__(self, function: LinearFunction) -> None:
+    def __init__(self, function: ServedFunction) -> None:
         self._function = function
         self.fields: list[dict[str, Any]] = []
         self.cells: dict[str, Any] = {}

@@ -19,14 +19,14 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
-from components.train.documents.linear_function import (
+from components.train.documents.served_function import (
     LARGEST_NUMBER,
     MICROSECONDS_OF_A_DAY,
     ROUNDS_TO_32_BITS,
     CategoryPart,
-    LinearFunction,
     MomentPart,
     NumberPart,
+    ServedFunction,
     Wave,
     Weights,
 )
@@ -39,7 +39,7 @@ class NotExpressible(Exception):
     """The standard has no way to write the function down; the message says what stands in the way."""
 
 
-def to_pmml(function: LinearFunction) -> bytes:
+def to_pmml(function: ServedFunction) -> bytes:
     """The document, UTF-8.
 
     Raises:
@@ -73,7 +73,7 @@ def to_pmml(function: LinearFunction) -> bytes:
 class _Writer:
     """Gathers the elements of a model, feature by feature."""
 
-    def __init__(self, function: LinearFunction) -> None:
+    def __init__(self, function: ServedFunction) -> None:
         self._function = function
         self._taken = {part.name for part in function.parts}
         self.fields: list[ET.Element] = []

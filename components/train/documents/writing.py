@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.train.documents.linear_function import linear_function
 from components.train.documents.pfa import to_pfa
 from components.train.documents.pmml import NotExpressible, to_pmml
+from components.train.documents.served_function import served_function
 
 if TYPE_CHECKING:
     from components.train.job import TrainingJob
@@ -35,7 +35,7 @@ def write_documents(job: TrainingJob, fitted: FittedNetwork) -> tuple[dict[str, 
             f"There is no PMML or PFA document of this model: it has {weights:,} weights, of which most are categories."
         )
         return {}, (said,)
-    function = linear_function(job, fitted)
+    function = served_function(job, fitted)
     documents = {"pfa": PFA}
     (job.model_dir / PFA).write_bytes(to_pfa(function))
     try:

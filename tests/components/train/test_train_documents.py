@@ -13,9 +13,9 @@ from components._shared.errors import CorruptError
 from components._shared.model_files import verify_model
 from components._shared.model_info import ModelInfo
 from components.train.documents import writing
-from components.train.documents.linear_function import CategoryPart, LinearFunction, NumberPart
 from components.train.documents.pfa import to_pfa
 from components.train.documents.pmml import NotExpressible, to_pmml
+from components.train.documents.served_function import CategoryPart, NumberPart, ServedFunction
 from components.train.executor import train
 from tests.synthetic_rows import learning, manifest, rows
 
@@ -29,10 +29,10 @@ def trained(folder: Path, columns: dict[str, list[Any]] | None = None) -> ModelI
     )
 
 
-def function(**fields: Any) -> LinearFunction:
+def function(**fields: Any) -> ServedFunction:
     number = NumberPart("x", "numeric", (0.5,), 1.0, None)
     given = {"problem": "binary_classification", "classes": None, "intercepts": (0.25,), "parts": (number,)}
-    return LinearFunction(**{**given, "arguments": {"x": "x"}, **fields})
+    return ServedFunction(**{**given, "arguments": {"x": "x"}, **fields})
 
 
 def test_the_documents_are_named_covered_by_the_digest_and_the_same_each_time(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a fitted linear model computes, from raw feature columns, as plain numbers on the natural scale.
+"""What a fitted linear model serves: a function of raw feature columns, as plain numbers on the natural scale.
 
 ::
 
@@ -108,7 +108,7 @@ Part = NumberPart | CategoryPart | MomentPart
 
 
 @dataclass(frozen=True)
-class LinearFunction:
+class ServedFunction:
     """The function.
 
     Attributes:
@@ -131,7 +131,7 @@ _PERIODS: dict[str, tuple[float, bool]] = {
 }
 
 
-def linear_function(job: TrainingJob, fitted: FittedNetwork) -> LinearFunction:
+def served_function(job: TrainingJob, fitted: FittedNetwork) -> ServedFunction:
     """The function that `export` writes as a SavedModel.
 
     Args:
@@ -155,7 +155,7 @@ def linear_function(job: TrainingJob, fitted: FittedNetwork) -> LinearFunction:
                 parts.append(_category(encoding, rows))
             case MomentEncoding():
                 parts.append(_moment(encoding, rows))
-    return LinearFunction(
+    return ServedFunction(
         problem=job.problem,
         classes=job.classes if job.problem == "multiclass_classification" else None,
         intercepts=_plain(intercepts),
