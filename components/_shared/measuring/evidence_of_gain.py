@@ -3,14 +3,15 @@
 A difference `d` of sums over G clusters, with the jackknife's standard error `s` (`intervals.py`), is held against
 Student's distribution: `t = (d - bound) / s` with G - 1 degrees of freedom. That is right if the clusters' sums are
 spread evenly about their mean. If they lean to the left (a little better on most days, much worse on a few), a month
-without the bad days looks too good: at a chance of 0.0005 and a skewness of -1, thirty days said "better" five times
-too often. So t is corrected for the skewness `k` of the sums,
+without the bad days looks too good: at a chance of 1 in 1,900 and a skewness of -1, thirty days said "better" five
+times too often, at -2 eighteen times. So t is corrected for skewness,
 
     t' = √G (T + k T²/3 + k² T³/27 + k/(6 G))   with   T = t/√G
 
 (Hall, On the removal of skewness by transformation, 1992), and the smaller of t and t' is taken: the correction may
-only take evidence away. Two times too often is left of the five, with thirty days; that much room the sharing of false
-alarms among overlapping nights has (docs/statistics.md, and `benchmarks/promotion_simulation.py`).
+only take evidence away. The skewness of thirty days says little of the days that were not among them, so `k` is what
+is measured less one standard error of it, √(6/G). With that no chance is understated, for skewness down to -2 and
+thirty days or more (docs/statistics.md).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Literal
 from components._shared.evidence import Estimate, Figures
 from components._shared.gates import HIGHER_IS_BETTER, Metric
 from components._shared.measuring.intervals import freedom
-from components._shared.measuring.student import upper_tail
+from components._shared.measuring.student import quantile, upper_tail
 
 Other = Literal["champion", "reference"]
 
@@ -56,6 +57,21 @@ def chance_of_luck(difference: Estimate, clusters: int, *, above: float = 0.0) -
         return 0.0 if distance > 0 else 1.0
     t = distance / difference.error
     return upper_tail(min(t, _without_skewness(t, difference.skewness or 0.0, clusters)), freedom(clusters))
+
+
+def errors_needed(level: float, clusters: int) -> float:
+    """How many standard errors a difference must be for a chance of luck of `level`, if its days show no skewness.
+
+    Args:
+        level: The largest chance of luck that is allowed, below a half.
+        clusters: How many there are.
+    """
+    groups = freedom(clusters) + 1
+    wanted = quantile(level, freedom(clusters))
+    skewness = -_error_of_skewness(groups)
+    # The transformation is ((1 + k T/3)³ - 1)/k + k/(6 G): turned round.
+    share = 3 / skewness * (math.cbrt(1 + skewness * (wanted / math.sqrt(groups) - skewness / (6 * groups))) - 1)
+    return max(wanted, math.sqrt(groups) * share)
 
 
 def gain_of(metric: Metric, found: Figures, other: Other = "champion") -> Estimate | None:
@@ -102,8 +118,13 @@ def _growth_of_bias(candidate: Estimate, other: Estimate, difference: Estimate) 
     return Estimate(value=value, interval=(value - half, value + half), error=error, skewness=skewness)
 
 
-def _without_skewness(t: float, skewness: float, clusters: int) -> float:
+def _without_skewness(t: float, measured: float, clusters: int) -> float:
     groups = freedom(clusters) + 1
+    skewness = measured - _error_of_skewness(groups)
     share = t / math.sqrt(groups)
     bent = share + skewness * share**2 / 3 + skewness**2 * share**3 / 27 + skewness / (6 * groups)
     return math.sqrt(groups) * bent
+
+
+def _error_of_skewness(groups: int) -> float:
+    return math.sqrt(6 / groups)

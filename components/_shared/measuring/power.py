@@ -1,13 +1,15 @@
 """How much a comparison can see: the smallest difference that it finds, and the days that a smaller one would take.
 
 A standard error shrinks as one over the root of the number of clusters (days), if later days are like these. A
-difference `δ` is found with the wanted power at `(q(level) + q(1 - power)) · s = δ`, with Student's quantiles.
+difference is found with the wanted power if it is as many standard errors as are needed (`errors_needed`) and Student's
+quantile at one minus the power more, where days show no skewness.
 """
 
 from __future__ import annotations
 
 import math
 
+from components._shared.measuring.evidence_of_gain import errors_needed
 from components._shared.measuring.intervals import freedom
 from components._shared.measuring.student import quantile
 
@@ -26,7 +28,7 @@ def detectable(error: float, clusters: int, level: float) -> float:
         clusters: How many there are.
         level: The largest chance of luck that is allowed.
     """
-    return (quantile(level, freedom(clusters)) + quantile(1 - POWER, freedom(clusters))) * error
+    return (errors_needed(level, clusters) + quantile(1 - POWER, freedom(clusters))) * error
 
 
 def clusters_needed(effect: float, error: float, clusters: int, level: float) -> int | None:
