@@ -160,6 +160,16 @@ class DecisionRule(Contract):
         costs: NDArray[np.float64] = matrix[label.astype(np.int64), decided]
         return costs
 
+    def cost_bounds(self, problem: str, classes: tuple[str | int, ...] | None = None) -> tuple[float, float]:
+        """What a row costs at least and at most."""
+        if problem == "regression":
+            return 0.0, math.inf
+        if problem == "binary_classification":
+            costs = [_number(self.costs, name) for name in BINARY_COSTS]
+        else:
+            costs = [cost for row in self.cost_matrix(classes or ()) for cost in row]
+        return min(costs), max(costs)
+
     def constant_decision(
         self, problem: str, base: Sequence[float], classes: tuple[str | int, ...] | None = None
     ) -> float | None:

@@ -35,17 +35,18 @@ def threshold_costs(
     acting, not_acting = (decision.cost_of_decisions("binary_classification", rows.label, acts) for acts in (1, 0))
     best = _best(rows, score, acting - not_acting, declared)
     chosen, hindsight = (np.where(score >= threshold, acting, not_acting) for threshold in (declared, best))
+    bounds = decision.cost_bounds("binary_classification")
     found = ThresholdCost(
         declared=rounded(declared),
-        declared_cost=estimate_of(rows, chosen),
+        declared_cost=estimate_of(rows, chosen, bounds=bounds),
         best=rounded(best),
-        best_cost=estimate_of(rows, hindsight),
+        best_cost=estimate_of(rows, hindsight, bounds=bounds),
         saved=estimate_of(rows, chosen - hindsight),
     )
     points = [*np.linspace(0, 1, _EVEN), *np.quantile(score, np.linspace(0, 1, _BY_SCORE)), declared, best]
     # Rounded first: a score that is itself a point must lie on the same side of it as it is drawn.
     grid = np.unique([rounded(point) for point in points])
-    return _curve(rows, score, acting, not_acting, grid), found
+    return _curve(rows, score, acting, not_acting, grid, bounds), found
 
 
 def _best(rows: Rows, score: Floats, more: Floats, declared: float) -> float:
@@ -74,7 +75,9 @@ def _best(rows: Rows, score: Floats, more: Floats, declared: float) -> float:
     return float(middle[equal[np.argmin(np.abs(middle[equal] - declared))]])
 
 
-def _curve(rows: Rows, score: Floats, acting: Floats, not_acting: Floats, grid: Floats) -> tuple[Point, ...]:
+def _curve(
+    rows: Rows, score: Floats, acting: Floats, not_acting: Floats, grid: Floats, bounds: tuple[float, float]
+) -> tuple[Point, ...]:
     """Mean cost at each threshold of the grid, with its interval: sums by cluster and threshold, in one pass."""
     (group, groups), width = groups_of(rows.cluster, rows.clusters), len(grid) + 1
     reached = np.searchsorted(grid, score, side="right")  # acted on at the first so many thresholds
@@ -90,8 +93,8 @@ def _curve(rows: Rows, score: Floats, acting: Floats, not_acting: Floats, grid: 
         Point(
             x=rounded(x),
             y=rounded(y),
-            low=rounded(y - half) if np.isfinite(half) else None,
-            high=rounded(y + half) if np.isfinite(half) else None,
+            low=rounded(max(bounds[0], y - half)) if np.isfinite(half) else None,
+            high=rounded(min(bounds[1], y + half)) if np.isfinite(half) else None,
         )
         for x, y, half in zip(grid, mean, widths, strict=True)
     )

@@ -73,6 +73,15 @@ def test_binary_costs_are_those_of_the_four_cells() -> None:
     assert found.tolist() == [0, 12, 60, 12]
 
 
+def test_a_row_costs_no_less_and_no_more_than_the_least_and_the_dearest_cell() -> None:
+    assert DecisionRule(costs={"false_positive": 2, "false_negative": 9, "true_positive": -3}).cost_bounds(BINARY) == (
+        -3,
+        9,
+    )
+    assert DecisionRule(costs={"red": {"blue": 7}}).cost_bounds(MULTICLASS, CLASSES) == (0, 7)
+    assert DecisionRule(costs={"under": 1, "over": 2}).cost_bounds(REGRESSION) == (0, np.inf)
+
+
 def test_a_declared_threshold_decides_whatever_the_costs() -> None:
     rule = DecisionRule(threshold=0.7, costs={"false_positive": 1, "false_negative": 9})
     assert rule.threshold_of(BINARY) == 0.7

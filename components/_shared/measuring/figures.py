@@ -209,7 +209,7 @@ def _estimates(
                 skewness=rounded(bent[position]),
             )
         else:
-            low, high = _RANGE[metric]
+            low, high = measured[name][metric].bounds or _RANGE[metric]
             interval = (rounded(max(low, value - width)), rounded(min(high, value + width)))
             result[metric, name] = Estimate(value=rounded(value), interval=interval)
     return result

@@ -11,7 +11,7 @@ Labels are 0/1, class indices or values; scores are probabilities or values; wei
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,14 @@ class Measured:
     Attributes:
         gap: Calibration error only: per row, weight times (label - score).
         bins: Calibration error only: the bin of each row.
+        bounds: The values that it can take, where they depend on the task.
     """
 
     value: float
     influence: Floats
     gap: Floats | None = None
     bins: Integers | None = None
+    bounds: tuple[float, float] | None = None
 
 
 def measure(
@@ -71,7 +73,9 @@ def measure(
         return {}
     found = _of_scores(problem, label, score, weight)
     costs = None if decision is None else decision.cost_of_rows(problem, label, score, classes)
-    return found if costs is None else {**found, "cost": mean_of(costs, weight)}
+    if decision is None or costs is None:
+        return found
+    return {**found, "cost": replace(mean_of(costs, weight), bounds=decision.cost_bounds(problem, classes))}
 
 
 def constant(

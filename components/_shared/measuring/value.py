@@ -54,7 +54,7 @@ def value_of(
 
     return Value(
         unit=decision.unit,
-        cost=estimate_of(rows, cost),
+        cost=estimate_of(rows, cost, bounds=decision.cost_bounds(problem, classes)),
         champion=None if champion is None else _saving(rows, champion, cost),
         constant=against(one),
         constant_decision=_written(problem, one, classes),
@@ -63,18 +63,21 @@ def value_of(
     )
 
 
-def estimate_of(rows: Rows, values: Floats) -> Estimate:
+def estimate_of(rows: Rows, values: Floats, *, bounds: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:
     """The weighted mean of a figure that every row has, with its interval over clusters.
 
     Args:
         rows: Weights and clusters.
         values: Per row.
+        bounds: The values that it can take.
     """
     mean = mean_of(values, rows.weight)
     share = rows.weight / rows.weight.sum()
     sums = cluster_sums([mean.influence, share], rows.cluster, rows.clusters)
     width = float(half_widths(sums[:, :1], sums[:, 1:])[0])
-    pair = (rounded(mean.value - width), rounded(mean.value + width)) if np.isfinite(width) else None
+    pair = None
+    if np.isfinite(width):
+        pair = (rounded(max(bounds[0], mean.value - width)), rounded(min(bounds[1], mean.value + width)))
     return Estimate(value=rounded(mean.value), interval=pair)
 
 

@@ -107,6 +107,17 @@ def test_the_challenger_s_gain_is_the_champion_s_loss() -> None:
     assert one.interval == pytest.approx((-other.interval[1], -other.interval[0]))
 
 
+def test_an_interval_of_a_cost_holds_only_costs_that_there_are() -> None:
+    rows = rows_of(np.arange(111) == 3, np.full(111, 0.1), np.arange(111))  # one mistake among many rows
+    figures = figures_of(rows, BINARY, (0.1,), decision=RULE).metrics["cost"].candidate
+    assert figures.interval is not None
+    assert 0 == figures.interval[0] < figures.value < figures.interval[1] <= 60
+    assert value(rows).cost == figures
+    curve, found = threshold_costs(rows, rows.scores["candidate"], RULE)
+    assert found is not None and found.declared_cost == figures
+    assert all(point.low is None or point.low >= 0 for point in curve)
+
+
 def test_without_costs_or_rows_there_is_no_value_and_no_metric() -> None:
     rows = days(3)
     assert value_of(rows, BINARY, (0.3,), decision=DecisionRule()) is None
