@@ -165,3 +165,34 @@ def test_without_a_compiler_and_without_root_the_set_up_says_the_command(
 
     with pytest.raises(set_up.SetUpError, match=r"sudo apt-get install .*g\+\+ python3\.12-dev"):
         set_up.need_compiler(bare)
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_only_what_tests_can_do_without_is_passed_over_where_it_cannot_be_had(
+    set_up: ModuleType,
+    tmp_path: Path,
+    optional: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(environment: object, uv: object) -> None:
+        raise set_up.SetUpError("there is no Python for it")
+
+    monkeypatch.setattr(set_up, "VENVS", tmp_path)
+    missing = set_up.Environment("engines", tmp_path / "engines", ("test.txt",), optional=optional)
+    monkeypatch.setattr(set_up, "environments", lambda *, tests: (missing,))
+    monkeypatch.setattr(set_up, "make", fails)
+    monkeypatch.setattr(set_up.Installer, "find", lambda lock: None)
+
+    if optional:
+        set_up.install(tests=True)
+        assert "engines cannot be had here, so some tests are skipped: there is no Python" in capsys.readouterr().out
+    else:
+        with pytest.raises(set_up.SetUpError):
+            set_up.install(tests=True)
+
+
+def test_the_engines_are_for_tests_alone(set_up: ModuleType) -> None:
+    names = {tests: [each.name for each in set_up.environments(tests=tests)] for tests in (True, False)}
+    assert "engines" in names[True]
+    assert "engines" not in names[False]
