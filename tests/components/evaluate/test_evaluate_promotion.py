@@ -114,7 +114,7 @@ def test_the_smallest_effect_may_be_declared_and_without_one_it_is_said_what_the
     declared = _check(section, _figures(0.001, 0.004), gates={**AUC, "smallest": 0.01}, looks=4)
     assert "an effect of 0.01 needs about 22 more days" in declared.reason
     none = _check(section, _figures(0.001, 0.004), gates={**AUC, "tolerance": {}}, looks=4)
-    assert none.reason.endswith("in four cases of five 30 days find an effect of 0.013.")
+    assert none.reason.endswith("in four cases of five 30 days find an effect of 0.014.")
 
 
 def test_without_days_it_counts_rows(section: Any) -> None:
