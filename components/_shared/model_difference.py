@@ -8,6 +8,7 @@ from typing import Any
 
 from components._shared.contract import canonical_json
 from components._shared.evidence import Estimate
+from components._shared.gates import METRIC_NAMES
 from components._shared.model_changes import (
     CategoryChange,
     Changed,
@@ -220,5 +221,6 @@ def _apart(old: Term | None, new: Term | None) -> bool:
 
 
 def _metrics(before: Mapping[str, Estimate], after: Mapping[str, Estimate]) -> Iterable[MetricChange]:
-    for metric in dict.fromkeys([*before, *after]):
+    order = {metric: place for place, metric in enumerate(METRIC_NAMES)}
+    for metric in sorted({*before, *after}, key=lambda name: (order.get(name, len(order)), name)):
         yield MetricChange(metric=metric, before=before.get(metric), after=after.get(metric))
