@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from components._shared.facts import Facts
+from components.judge.report.afterwards import OUTCOMES
 from components.judge.report.data import accounting
 from components.judge.report.gates import gate_rows
 from components.judge.report.key_facts import key_facts
-from components.judge.report.metrics import metric_rows
+from components.judge.report.metrics import answer, metric_rows
+from components.judge.report.value import worth
 from components.judge.report.wording import count
 
 MOST_BYTES = 50_000
 _MOST_GATES = 100
+_MOST_PROMISES = 3
+_LONGEST_STORY = 900
 
 
 def markdown(facts: Facts) -> str:
-    """Decision, what it rests on, gates (failures first), metrics, rows."""
+    """Decision, what it rests on, the evidence in sentences, gates (failures first), metrics, rows."""
     gates = gate_rows(facts)
     champion = bool(facts.evaluation.champion)
     sections = [
         f"## {safe(facts.verdict.summary)}",
         table(("", "", ""), key_facts(facts)),
+        *_evidence(facts),
         "### Gates",
         table(
             ("outcome", "gate", "slice", "observed", "limit", "reason"),
@@ -55,6 +60,20 @@ def markdown(facts: Facts) -> str:
         ),
     ]
     return _cut("\n\n".join(sections) + "\n")
+
+
+def _evidence(facts: Facts) -> list[str]:
+    """What the report tells in sentences: is it better, what is it worth, how does it differ, were promises kept."""
+    value = worth(facts)
+    kept = [f"{OUTCOMES[one.outcome][0]}: {one.reason}" for one in facts.promises[:_MOST_PROMISES]]
+    found = [
+        ("Better?", answer(facts)),
+        ("Worth", value.sentence if value else ""),
+        ("Differs", facts.comparison.story[:_LONGEST_STORY]),
+        *(("Earlier promise", text) for text in kept),
+    ]
+    told = [(name, text) for name, text in found if text]
+    return ["### Evidence", table(("", ""), told)] if told else []
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
