@@ -103,13 +103,15 @@ def _saving_rows(against: str, saving: Saving, noun: str) -> list[SavingRow]:
 
 def _sentence(saving: Saving, beside: str, noun: str, unit: str, facts: Facts) -> str:
     found, over = (saving.per_row, "row") if noun == "row" else (saving.per_cluster, noun)
+    judged = extent(facts.evaluation.rows, facts.evaluation.clusters, facts.gates)
+    if not found.value:
+        return f"Deciding by the candidate costs the same as {beside}, over {judged}."
     verb = "saves" if found.value >= 0 else "costs"
     turned = found if found.value >= 0 else _turned(found)
     amount = f"{with_unit(number(turned.value, places_of(turned)), unit)} a {over}"
     if turned.interval is not None:
         amount += f" [{', '.join(number(end, places_of(turned)) for end in turned.interval)}]"
     sure = "" if side(found) != "unclear" else "; the interval holds zero, so it may be luck"
-    judged = extent(facts.evaluation.rows, facts.evaluation.clusters, facts.gates)
     what = "more than" if verb == "costs" else "beside"
     return f"Deciding by the candidate {verb} {amount} {what} {beside}, over {judged}{sure}."
 
