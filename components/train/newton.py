@@ -37,6 +37,8 @@ def optimum(function: LinearFunction, rows: ClusteredRows) -> LinearFunction | N
     found = moments(function, rows, Groups())
     for _ in range(_MOST_STEPS):
         step = np.linalg.pinv(found.hessian, hermitian=True) @ found.gradient
+        # Weights that no row tells of stay where they are, without the rounding of the others.
+        step[found.gradient == 0] = 0.0
         gain = float(step @ found.gradient) / 2
         if gain <= _NEAR * max(found.loss, 1.0):
             return function
