@@ -54,7 +54,7 @@ def _shown(tally: SliceTally) -> tuple[Floats, list[str]]:
     names = [values[place] for place in kept]
     if others:
         sums = np.concatenate([sums[:, kept], sums[:, others].sum(axis=1, keepdims=True)], axis=1)
-        return sums, [*names, f"({len(others)} {JOINED}"]
+        return sums, [*names, f"{JOINED}{len(others)})"]
     return sums[:, kept], names
 
 
@@ -134,7 +134,7 @@ def _chances(values: list[str], sums: Floats) -> dict[str, float]:
         if fewest[place] >= FEWEST_CLUSTERS and np.isfinite(t[place]) and abs(gap[place]) > _ROUNDING
         else 1.0
         for place, value in enumerate(values)
-        if not value.endswith(JOINED)
+        if not value.startswith(JOINED)
     }
 
 

@@ -152,7 +152,7 @@ def _worst_slice(rule: WorstSlice, slices: tuple[SliceFigures, ...]) -> list[Che
     """A check for each slice that fails; one for the worst slice if none does."""
     name = f"metric.worst_slice.{rule.metric}"
     bounds = _bounds(rule.limit)
-    large = [found for found in slices if found.rows >= rule.min_rows and not found.value.endswith(JOINED)]
+    large = [found for found in slices if found.rows >= rule.min_rows and not found.value.startswith(JOINED)]
     named = [(found, found.metrics[rule.metric].candidate) for found in large if rule.metric in found.metrics]
     if not named:
         why = "none has labels that give it a value" if large else "there is none"

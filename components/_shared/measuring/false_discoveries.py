@@ -65,7 +65,7 @@ def worsened_slices(
     for found in slices:
         figures = found.metrics.get(metric)
         gain = gain_of(metric, figures) if figures is not None else None
-        if gain is None or found.rows < min_rows or found.value.endswith(JOINED):
+        if gain is None or found.rows < min_rows or found.value.startswith(JOINED):
             continue
         chance = chance_of_luck(turned(gain), found.clusters, above=worse_by)
         if chance is not None:

@@ -26,8 +26,8 @@ FEWEST_ROWS = 30
 MOST_VALUES = 100
 """Of one column; its smaller slices beyond that are joined too, unless a gate asks for them."""
 
-JOINED = "smaller ones)"
-"""How the name of the joined ones ends."""
+JOINED = "(other small values: "
+"""How the name of the joined ones begins; their number follows, and a bracket."""
 
 _RANGE: dict[Metric, tuple[float, float]] = {
     "auc": (0, 1),
@@ -145,7 +145,7 @@ def slices_of(
         small = counts > 0
         small[kept] = False
         if small.any():
-            label = f"({small.sum()} {JOINED}"
+            label = f"{JOINED}{small.sum()})"
             result.append(figures(rows.take(small[column.code]), name, label))
     return result
 

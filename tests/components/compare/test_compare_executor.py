@@ -400,7 +400,7 @@ def test_small_slices_are_joined(tables: MakeTables) -> None:
     candidate, champion, _, day = _scores()
     place = ["rare"] * 10 + ["rarer"] * 5 + ["common"] * 2985
     found = compared(tables(candidate, champion, day=day, slices={"place": place}), section_of(slices=("place",)))
-    assert {(one.value, one.rows) for one in found.comparison.slices} == {("common", 2985), ("(2 smaller ones)", 15)}
+    assert {(one.value, one.rows) for one in found.comparison.slices} == {("common", 2985), ("(other small values: 2)", 15)}
 
 
 def test_rows_that_are_clusters_of_their_own_have_intervals(tables: MakeTables) -> None:

@@ -285,7 +285,7 @@ def test_slices_show_every_value_and_join_the_small_ones(
     good = predictions(world.good, world.label, world.day, slices={"carrier": carrier})
     gates = section(slices=("carrier", "not there"))
     found = evaluate(candidate=good, champion=nobody, reference=nobody, section=gates).evaluation.slices
-    assert {one.value for one in found} == {"AA", "UA", "DL", "(missing)", "(2 smaller ones)"}
+    assert {one.value for one in found} == {"AA", "UA", "DL", "(missing)", "(other small values: 2)"}
     assert sum(one.rows for one in found) == ROWS
     assert [one.rows for one in found[:4]] == sorted((one.rows for one in found[:4]), reverse=True)
     ours = next(one for one in found if one.value == "AA")

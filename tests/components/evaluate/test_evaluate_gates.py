@@ -154,7 +154,7 @@ def test_every_large_slice_that_breaks_the_limit_is_named_and_small_ones_are_not
         _slice("AA", 900, auc=0.7),
         _slice("UA", 800, auc=0.55),
         _slice("DL", 700, auc=0.5),
-        _slice("(700 smaller ones)", 600, auc=0.1),
+        _slice("(other small values: 700)", 600, auc=0.1),
         _slice("OO", 40, auc=0.0),
     )
     verdict = judge(_evaluation({"auc": _figures(0.7, 0.7)}, slices=slices), gates, Notes(broken={}))

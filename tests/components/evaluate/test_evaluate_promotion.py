@@ -222,7 +222,7 @@ def test_the_slices_that_are_worse_are_named_and_small_or_joined_ones_are_not(se
         _slice("UA", -0.05),
         _slice("DL", -0.06),
         _slice("OO", -0.5, rows=40),
-        _slice("(70 smaller ones)", -0.5),
+        _slice("(other small values: 70)", -0.5),
     )
     assert [(check.slice, check.outcome) for check in found] == [("carrier=DL", "failed"), ("carrier=UA", "failed")]
     assert found[0].reason == (
