@@ -120,6 +120,8 @@ class Comparison(Contract):
         unfair: Why no label was used at all; empty: labels were used.
         threshold: What decides; none: nothing is decided by a threshold.
         flipped: Share of the rows that are decided otherwise; none: nothing is decided.
+        saved: What the candidate costs less on all flipped rows whose label was used, in the unit of the task's costs,
+            summed; none: without costs or labels.
         slices: Where they differ most, the largest share first.
         most_different: The rows that differ most; of rows with the same two scores one, with the smallest key.
     """
@@ -137,6 +139,7 @@ class Comparison(Contract):
     unfair: str = ""
     threshold: float | None = None
     flipped: Estimate | None = None
+    saved: Estimate | None = None
     outputs: tuple[OutputComparison, ...] = ()
     flips: tuple[Flip, ...] = ()
     slices: tuple[SliceComparison, ...] = ()

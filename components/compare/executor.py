@@ -136,11 +136,12 @@ class _Seen:
             clusters=self._clusters.count,
             window=candidate.window,
             sampled=len(sampled.group),
-            labelled=tallies.labelled,
+            labelled=int(tallies.labelled.sum()),
             fair_from=self._fair_from,
             unfair=self._unfair,
             threshold=section.decision.threshold_of(section.problem),
             flipped=_flipped(tallies),
+            saved=_saved(tallies, section),
             outputs=_outputs(self._outputs, tallies, sampled),
             flips=_flips(tallies, section),
             slices=slices_of(tallies.slices, decided=tallies.decided),
@@ -213,6 +214,16 @@ def _flipped(tallies: Tallies) -> Estimate | None:
     return _share(
         np.sum([np.zeros_like(tallies.rows), *(one.rows for one in tallies.flips.values())], axis=0), tallies.rows
     )
+
+
+def _saved(tallies: Tallies, section: EvaluationSection) -> Estimate | None:
+    """What the candidate costs less on all flipped rows together: costs of one way are beside savings of the other."""
+    labelled = tallies.labelled.sum()
+    if not (section.decision.costs and tallies.decided and labelled):
+        return None
+    saved = np.sum([np.zeros_like(tallies.rows), *(one.saved for one in tallies.flips.values())], axis=0)
+    _, widths = ratios(saved[:, None], tallies.labelled)
+    return estimate_of(saved.sum(), widths[0] * labelled)
 
 
 def _share(part: Floats, whole: Floats) -> Estimate:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from components._shared.comparison import Comparison, OutputComparison, SliceComparison
+from components._shared.comparison import Comparison, Flip, OutputComparison, SliceComparison
+from components._shared.evidence import Estimate
 from components._shared.task import EvaluationSection
-from components._shared.wording import number, rows_word, sentence
+from components._shared.wording import estimate, number, rows_word, sentence, with_interval
 from components.compare.wording import extent, percent, percent_estimate, signed, signed_estimate
 
 LITTLE_FLIPPED = 0.01
@@ -22,6 +23,7 @@ LEAST_PART = 0.05
 """Of the mean size of the difference: what a slice must make up to be named."""
 
 _MOST_SLICES = 2
+_MOST_WAYS = 2
 
 
 def is_little(comparison: Comparison) -> bool:
@@ -45,12 +47,9 @@ def story_of(comparison: Comparison, section: EvaluationSection) -> str:
         return f"Nothing to see: both models give all {rows_word(comparison.rows)} the same score."
     if is_little(comparison):
         return f"There is little to see: {_extent(comparison, section)}; {_kept(comparison)}."
-    sentences = [
-        f"{sentence(_extent(comparison, section))}; {_kind(comparison)}.",
-        _outcome(comparison, section),
-        _where(comparison),
-    ]
-    return " ".join(one for one in sentences if one)
+    flips = _flips(comparison, section)
+    what = f"{_kind(comparison)}." if flips else f"{_extent(comparison, section)}; {_kind(comparison)}."
+    return " ".join(one for one in (flips, _where(comparison), sentence(what)) if one)
 
 
 def _extent(comparison: Comparison, section: EvaluationSection) -> str:
@@ -106,20 +105,8 @@ def _where(comparison: Comparison) -> str:
     out = standing_out(comparison)
     if not out:
         return "No slice stands out: the difference is spread over all of them."
-    parts = [
-        f"{one.column} {one.value} by {signed_estimate(one.mean)}, the others by {signed(rest)} "
-        f"({percent(one.rows / comparison.rows)} of the rows, {percent(one.share_of_difference)} of the difference"
-        f"{_flips_of(one, comparison)})"
-        for one, rest in out
-    ]
+    parts = [f"{one.column} {one.value} {signed(one.mean.value)}, elsewhere {signed(rest)}" for one, rest in out]
     return f"Not the same everywhere: {'; '.join(parts)}."
-
-
-def _flips_of(one: SliceComparison, comparison: Comparison) -> str:
-    """The share of the flipped decisions that fall in a slice."""
-    if one.flipped is None or comparison.flipped is None or not comparison.flipped.value:
-        return ""
-    return f", {percent(one.flipped * one.rows / (comparison.flipped.value * comparison.rows))} of the flips"
 
 
 def standing_out(comparison: Comparison) -> tuple[tuple[SliceComparison, float], ...]:
@@ -148,22 +135,40 @@ def standing_out(comparison: Comparison) -> tuple[tuple[SliceComparison, float],
     return tuple(first.values())[:_MOST_SLICES]
 
 
-def _outcome(comparison: Comparison, section: EvaluationSection) -> str:
-    """Which way decisions flip, and whether the candidate is right on them."""
-    rows = sum(flip.rows for flip in comparison.flips)
+def _flips(comparison: Comparison, section: EvaluationSection) -> str:
+    """How many decisions flip, what that saves or costs in all, and each way, the good and the bad one alike."""
     if not comparison.flips or comparison.flipped is None or comparison.flipped.value <= LITTLE_FLIPPED / 10:
         return ""
-    flip = comparison.flips[0]
-    most = f"Of {rows:,} flipped decisions {percent(flip.rows / rows)} go from {flip.before} to {flip.after}"
-    if flip.right is None:
+    said = f"{percent_estimate(comparison.flipped)} of the decisions flip, over {extent(comparison, section)}"
+    if comparison.saved is not None:
+        said += f", which {_net(comparison.saved, section.decision.unit or 'units of cost')}"
+    first = comparison.flips[0]
+    ways = [_way(flip, first) for flip in comparison.flips[:_MOST_WAYS]]
+    more = len(comparison.flips) - len(ways)
+    said += f": {'; '.join(ways)}{f'; and {more} ways more' if more else ''}"
+    if all(flip.right is None for flip in comparison.flips):
         why = comparison.unfair or "none of them has a label that is fair to both models"
-        return f"{most}; which model is right on them is not known: {why}."
-    saved = ""
-    if flip.saved is not None:
-        unit = section.decision.unit or "units of cost"
-        saved = f", which {'saves' if flip.saved >= 0 else 'costs'} {number(abs(flip.saved))} {unit}"
-    right = percent_estimate(flip.right)
-    return f"{most}; the candidate is right on {right} of the {flip.labelled:,} labelled ones{saved}."
+        return f"{said}; which model is right on them is not known: {why}."
+    return f"{said}."
+
+
+def _net(saved: Estimate, unit: str) -> str:
+    """What is saved in all; lost amounts are written as costs."""
+    if saved.value >= 0:
+        return f"saves {estimate(saved)} {unit} in all"
+    turned = None if saved.interval is None else (-saved.interval[1], -saved.interval[0])
+    return f"costs {with_interval(-saved.value, turned)} {unit} in all"
+
+
+def _way(flip: Flip, first: Flip) -> str:
+    """One way of flipping, and how often the candidate is right there."""
+    back = (flip.before, flip.after) == (first.after, first.before)
+    text = f"{flip.rows:,} back" if back else f"{flip.rows:,} from {flip.before} to {flip.after}"
+    if flip.right is None:
+        return text
+    of = "" if flip.labelled == flip.rows else f" of the {flip.labelled:,} labelled"
+    saved = "" if flip.saved is None else f", {'saves' if flip.saved >= 0 else 'costs'} {number(abs(flip.saved))}"
+    return f"{text} (right on {percent(flip.right.value)}{of}{saved})"
 
 
 def _moved(comparison: Comparison) -> bool:

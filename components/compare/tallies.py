@@ -92,7 +92,7 @@ class Tallies:
         sliced: The slice columns that the predictions carry.
 
     Attributes:
-        rows: By slot of clusters.
+        rows, labelled: By slot of clusters: all, and those whose label was used.
         signed, absolute: Sums of differences by output and slot.
         flips: (decided by the champion, decided by the candidate) → what became of those rows.
         decided: Whether anything is decided.
@@ -103,7 +103,7 @@ class Tallies:
         self.rows = np.zeros(SLOTS)
         self.signed = np.zeros((outputs, SLOTS))
         self.absolute = np.zeros((outputs, SLOTS))
-        self.labelled = 0
+        self.labelled = np.zeros(SLOTS)
         self.flips: dict[tuple[int, int], FlipTally] = {}
         self.decided = False
         self.slices = {name: SliceTally() for name in sliced}
@@ -122,7 +122,7 @@ class Tallies:
         for output, values in enumerate(difference):
             self.signed[output] += np.bincount(slot, values, SLOTS)
             self.absolute[output] += np.bincount(slot, np.abs(values), SLOTS)
-        self.labelled += int(usable.sum())
+        self.labelled += np.bincount(slot[usable], minlength=SLOTS)
         flipped = self._add_flips(pairs, slot, label, usable)
         signed, absolute = moved(pairs, difference)
         for name, tally in self.slices.items():
@@ -131,7 +131,9 @@ class Tallies:
 
     def fold(self, groups: Integers) -> None:
         """Joins the slots to groups, once all rows have passed."""
-        self.rows, self.signed, self.absolute = (folded(one, groups) for one in (self.rows, self.signed, self.absolute))
+        self.rows, self.labelled, self.signed, self.absolute = (
+            folded(one, groups) for one in (self.rows, self.labelled, self.signed, self.absolute)
+        )
         for flip in self.flips.values():
             for name in vars(flip):
                 setattr(flip, name, folded(getattr(flip, name), groups))

@@ -164,7 +164,9 @@ def test_flips_say_which_way_and_who_was_right(tables: MakeTables) -> None:
     assert up.saved == pytest.approx(30 * 5 - 10 * 2)
     assert (down.before, down.after, down.rows) == ("positive", "negative", 20)
     assert down.right is not None and down.right.value == 1 and down.saved == pytest.approx(20 * 2)
-    assert "EUR" in found.story
+    assert found.saved is not None and found.saved.value == pytest.approx(170)
+    assert "which saves 170" in found.story and "EUR in all" in found.story
+    assert "(right on 75 %, saves 130); 20 back (right on 100 %, saves 40)" in found.story
 
 
 def test_labels_are_used_of_rows_alone_that_are_fair_to_both(tables: MakeTables) -> None:
@@ -393,14 +395,17 @@ def test_a_slice_that_moves_otherwise_is_found_and_named(tables: MakeTables) -> 
     share = np.abs(difference[mine]).sum() / np.abs(difference).sum()
     assert slices["place 3"].share_of_difference == pytest.approx(share, rel=1e-9)
     assert sum(one.share_of_difference for one in slices.values()) == pytest.approx(1)
-    assert "Not the same everywhere: place place 3 by +0.1" in found.comparison.story
+    assert "Not the same everywhere: place place 3 +0.1" in found.comparison.story
 
 
 def test_small_slices_are_joined(tables: MakeTables) -> None:
     candidate, champion, _, day = _scores()
     place = ["rare"] * 10 + ["rarer"] * 5 + ["common"] * 2985
     found = compared(tables(candidate, champion, day=day, slices={"place": place}), section_of(slices=("place",)))
-    assert {(one.value, one.rows) for one in found.comparison.slices} == {("common", 2985), ("(other small values: 2)", 15)}
+    assert {(one.value, one.rows) for one in found.comparison.slices} == {
+        ("common", 2985),
+        ("(other small values: 2)", 15),
+    }
 
 
 def test_rows_that_are_clusters_of_their_own_have_intervals(tables: MakeTables) -> None:
@@ -412,7 +417,7 @@ def test_rows_that_are_clusters_of_their_own_have_intervals(tables: MakeTables) 
     width = 1.96 * (candidate - champion).std() / 3000**0.5
     interval = found.outputs[0].mean.interval
     assert interval is not None and (interval[1] - interval[0]) / 2 == pytest.approx(width, rel=0.25)
-    assert "over 3,000 rows a score" in found.story.lower()
+    assert "of the decisions flip, over 3,000 rows: " in found.story
 
 
 def test_with_too_few_clusters_there_are_figures_without_intervals(tables: MakeTables) -> None:
