@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from components._shared.contract import Contract
+from components._shared.markdown import safe, table
 
 Outcome = Literal["passed", "failed", "cannot_judge"]
 
@@ -46,20 +47,20 @@ class Verdict(Contract):
     def to_markdown(self) -> str:
         """The twin for the Kubeflow UI, which shows the beginning of a long text: what did not pass stands first."""
         shown = sorted(self.checks, key=lambda check: check.outcome == "passed")[:_MOST_CHECKS]
-        lines = [f"## {self.subject}: {self.outcome.replace('_', ' ')}", "", self.summary, ""]
-        lines += [
-            "| gate | slice | observed | 95 % interval | limit | outcome | reason |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        for check in shown:
-            interval = "" if check.interval is None else f"[{check.interval[0]:.4g}, {check.interval[1]:.4g}]"
-            observed = "" if check.observed is None else f"{check.observed:.4g}"
-            reason = check.reason if len(check.reason) <= _LONGEST else f"{check.reason[:_LONGEST]}…"
-            cells = [check.name, check.slice, observed, interval, check.limit, check.outcome, reason]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        headings = ("gate", "slice", "observed", "95 % interval", "limit", "outcome", "reason")
+        title = f"## {safe(self.subject)}: {self.outcome.replace('_', ' ')}"
+        lines = [title, "", safe(self.summary), "", table(headings, [_cells(check) for check in shown])]
         if left := len(self.checks) - len(shown):
             lines += ["", f"{left} more gates stand in the report."]
         return "\n".join(lines) + "\n"
+
+
+def _cells(check: Check) -> tuple[str, ...]:
+    """A check's row in the table."""
+    interval = "" if check.interval is None else f"[{check.interval[0]:.4g}, {check.interval[1]:.4g}]"
+    observed = "" if check.observed is None else f"{check.observed:.4g}"
+    reason = check.reason if len(check.reason) <= _LONGEST else f"{check.reason[:_LONGEST]}…"
+    return check.name, check.slice, observed, interval, check.limit, check.outcome, reason
 
 
 def merge(outcomes: Iterable[Outcome]) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components._shared.behaviour import BehaviourCase, BehaviourEvidence, BehaviourFound
+from components._shared.markdown import safe, table
 from components._shared.verdict import Verdict
 
 
@@ -12,23 +13,23 @@ def summary(verdict: Verdict, evidence: BehaviourEvidence) -> str:
 
 
 def _cases(found: BehaviourFound) -> str:
-    lines = [
-        "",
-        f"### {found.name}: the worst cases",
-        "",
-        f"{found.change}; expected: {found.expectation}.",
-        "",
-        "| changed | score before | score after | the rest of the row |",
-        "|---|---|---|---|",
-    ]
-    for case in found.cases:
-        cells = [
+    rows = [
+        (
             ", ".join(f"{each.feature}: {each.before} → {each.after}" for each in case.changed),
             _score(case.score_before, case.output, case.decision_before),
             _score(case.score_after, case.output, case.decision_after),
             _rest(case),
-        ]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        )
+        for case in found.cases
+    ]
+    lines = [
+        "",
+        f"### {safe(found.name)}: the worst cases",
+        "",
+        safe(f"{found.change}; expected: {found.expectation}."),
+        "",
+        table(("changed", "score before", "score after", "the rest of the row"), rows),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from components._shared.comparison import Comparison
+from components._shared.markdown import table
 from components._shared.verdict import Verdict
 from components._shared.wording import estimate, number
 from components.compare.wording import percent_estimate
@@ -36,7 +37,7 @@ def markdown(comparison: Comparison, verdict: Verdict) -> str:
     parts = [verdict.to_markdown()]
     if comparison.outputs:
         parts.append(
-            _table(
+            table(
                 ("output", "mean difference", "mean size", "PSI", "KS", "rank agreement"),
                 [
                     (
@@ -53,7 +54,7 @@ def markdown(comparison: Comparison, verdict: Verdict) -> str:
         )
     if comparison.flips:
         parts.append(
-            _table(
+            table(
                 ("decided by the champion", "by the candidate", "rows", "share", "candidate right"),
                 [
                     (
@@ -69,7 +70,7 @@ def markdown(comparison: Comparison, verdict: Verdict) -> str:
         )
     if comparison.slices:
         parts.append(
-            _table(
+            table(
                 ("slice", "rows", "mean difference", "share of the difference", "otherwise than the rest"),
                 [
                     (
@@ -83,16 +84,7 @@ def markdown(comparison: Comparison, verdict: Verdict) -> str:
                 ],
             )
         )
-    return "\n".join(parts)
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return "\n\n".join(parts) + "\n"
 
 
 def write_scalars(path: Path, scalars: dict[str, float]) -> None:

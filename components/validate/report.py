@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from components._shared.evidence import DataEvidence, FeatureFacts
+from components._shared.markdown import safe, table
 from components._shared.verdict import Verdict
 
 
@@ -24,10 +25,10 @@ def html(evidence: DataEvidence, verdict: Verdict) -> str:
 
 def markdown(evidence: DataEvidence, verdict: Verdict) -> str:
     """The verdict, and where the rows went."""
-    rows = ["| rows | count |", "|---|---|", *(f"| {name} | {count:,} |" for name, count in _row_table(evidence))]
-    notices = [f"- {notice}" for notice in evidence.notices]
+    rows = table(("rows", "count"), [(name, f"{count:,}") for name, count in _row_table(evidence)])
+    notices = [f"- {safe(notice)}" for notice in evidence.notices]
     proposal = ["", "A schema proposal lies beside: `saiki schema accept` shows it."] if evidence.proposal else []
-    return "\n".join([verdict.to_markdown(), *rows, "", *notices, *proposal]) + "\n"
+    return "\n".join([verdict.to_markdown(), rows, "", *notices, *proposal]) + "\n"
 
 
 def _row_table(evidence: DataEvidence) -> list[tuple[str, int]]:

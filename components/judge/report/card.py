@@ -9,7 +9,7 @@ from __future__ import annotations
 from components._shared.evidence import Figures
 from components._shared.facts import Facts
 from components._shared.gates import METRICS_OF, Metric
-from components.judge.report.markdown import safe, table
+from components._shared.markdown import safe, table
 from components.judge.report.metrics import metric_rows
 from components.judge.report.model import parameters
 from components.judge.report.rows import places_of

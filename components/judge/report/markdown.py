@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from components._shared.facts import Facts
+from components._shared.markdown import safe, table
 from components.judge.report.afterwards import OUTCOMES
 from components.judge.report.data import accounting
 from components.judge.report.gates import gate_rows
@@ -74,21 +73,6 @@ def _evidence(facts: Facts) -> list[str]:
     ]
     told = [(name, text) for name, text in found if text]
     return ["### Evidence", table(("", ""), told)] if told else []
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; every cell is free text."""
-    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
-    lines += ["| " + " | ".join(safe(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def safe(text: str) -> str:
-    """Free text as itself: no tags, no cell borders, no links or emphasis of its own making."""
-    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "\\|*_`[]":
-        line = line.replace(mark, "\\" + mark)
-    return line
 
 
 def _cut(text: str) -> str:

@@ -63,7 +63,7 @@ def test_the_step_leaves_a_verdict_figures_changes_and_sketches(tables: MakeTabl
     champion = random.beta(2, 5, 1000)
     candidate = np.clip(champion + random.normal(0.05, 0.1, 1000), 0, 1)
     label = (random.random(1000) < champion).astype(float)
-    place = random.choice(["<script>alert(1)</script>", "a|b"], 1000)
+    place = random.choice(["<img src=x>", "![x](https://example.com/a|b.png)"], 1000)
     made = tables(candidate, champion, label=label, slices={"place": place})
 
     out = _run(
@@ -87,7 +87,8 @@ def test_the_step_leaves_a_verdict_figures_changes_and_sketches(tables: MakeTabl
     assert {"mean_difference", "flipped", "psi", "ks", "rank_agreement"} <= out["metrics"].keys()
     summary = (tmp_path / "summary").read_text()
     kubeflow_ui.check_markdown(summary)
-    assert summary.startswith("## difference: failed") and "<script>" not in summary and "a\\|b" in summary
+    assert summary.startswith("## difference: failed") and "<img" not in summary and "![x]" not in summary
+    assert "place = &lt;img src=x&gt;" in summary and r"place = !\[x\](https://example.com/a\|b.png)" in summary
 
 
 def test_without_a_champion_every_output_is_there_too(tables: MakeTables, tmp_path: Path) -> None:

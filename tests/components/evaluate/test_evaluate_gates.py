@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
+from components._shared.markdown import safe
 from components._shared.verdict import Check
 from components.evaluate.gate_checks import judge
 from components.evaluate.notes import Notes
@@ -184,4 +185,4 @@ def test_a_gated_metric_without_a_value_cannot_be_judged(section: Any) -> None:
 def test_the_markdown_twin_holds_every_gate(section: Any) -> None:
     verdict = judge(_evaluation({"auc": _figures(0.7, 0.7, constant=0.5)}), section(), Notes(broken={}))
     text = verdict.to_markdown()
-    assert all(check.name in text for check in verdict.checks)
+    assert all(safe(check.name) in text for check in verdict.checks)
