@@ -150,8 +150,9 @@ def _categories(
         if name not in after:
             continue
         old, new = before[name].values, after[name].values
-        gained = tuple(value for value in new if value not in set(old))
-        lost = tuple(value for value in old if value not in set(new))
+        before_there, after_there = set(old), set(new)
+        gained = tuple(value for value in new if value not in before_there)
+        lost = tuple(value for value in old if value not in after_there)
         if gained or lost:
             yield CategoryChange(feature=name, gained=gained, lost=lost)
 

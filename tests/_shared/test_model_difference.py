@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 
 from components._shared.evidence import Estimate
@@ -69,6 +70,15 @@ def test_categories_gained_and_lost_are_listed_most_frequent_first() -> None:
     after = model("b", encoding={"carrier": FeatureEncodingInfo(values=("UA", "OO", "AA", "F9"))})
     (found,) = changes(before, after).categories
     assert (found.feature, found.gained, found.lost) == ("carrier", ("OO", "F9"), ("HA",))
+
+
+def test_of_very_many_categories_those_gained_and_lost_are_found_at_once() -> None:
+    before = model(encoding={"carrier": FeatureEncodingInfo(values=tuple(f"{n}" for n in range(20_000)))})
+    after = model("b", encoding={"carrier": FeatureEncodingInfo(values=tuple(f"{n}" for n in range(10, 20_010)))})
+    start = perf_counter()
+    (found,) = changes(before, after).categories
+    assert perf_counter() - start < 2
+    assert (len(found.gained), found.gained[0], found.lost[-1]) == (10, "20000", "9")
 
 
 def test_the_weight_whose_change_moves_the_scores_most_stands_first_among_those_beyond_doubt() -> None:
