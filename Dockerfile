@@ -82,7 +82,7 @@ RUN --mount=type=secret,id=installer --mount=type=secret,id=ca \
 COPY --from=source /opt/saiki/source /opt/saiki/source
 USER 65532:65532
 LABEL org.opencontainers.image.title="saiki-light" \
-    org.opencontainers.image.description="Saiki's light steps: plan, ingest, split, judge, push, conclude" \
+    org.opencontainers.image.description="Saiki's light steps: plan, ingest, split, compare, judge, push, conclude" \
     org.opencontainers.image.licenses="Apache-2.0"
 
 FROM runtime AS analysis
@@ -108,7 +108,7 @@ RUN --mount=type=secret,id=installer --mount=type=secret,id=ca \
 COPY --from=source /opt/saiki/source /opt/saiki/source
 USER 65532:65532
 LABEL org.opencontainers.image.title="saiki-tensorflow" \
-    org.opencontainers.image.description="Saiki's steps with TensorFlow: train, predict, smoke_test" \
+    org.opencontainers.image.description="Saiki's steps with TensorFlow: train, predict, smoke_test, settle, behave, explain" \
     org.opencontainers.image.licenses="Apache-2.0"
 
 FROM runtime AS tensorflow-gpu
@@ -123,5 +123,5 @@ ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 65532:65532
 LABEL org.opencontainers.image.title="saiki-tensorflow-gpu" \
-    org.opencontainers.image.description="Saiki's steps with TensorFlow and CUDA: train, predict, smoke_test" \
+    org.opencontainers.image.description="Saiki's steps with TensorFlow and CUDA: train, predict, smoke_test, settle, behave, explain" \
     org.opencontainers.image.licenses="Apache-2.0"
