@@ -68,7 +68,8 @@ class NaturalTerms:
 def natural_terms(function: LinearFunction, rows: ClusteredRows) -> NaturalTerms:
     """The terms of a linear model on the natural scale.
 
-    Two passes over the rows; memory grows with the square of the number of terms, and not with the rows.
+    Up to `MOST_TERMS` three passes over the rows, and memory that grows with the square of the number of terms; beyond,
+    one pass and memory that grows with their number. It never grows with the rows.
 
     Args:
         function: The model.
@@ -76,10 +77,11 @@ def natural_terms(function: LinearFunction, rows: ClusteredRows) -> NaturalTerms
     """
     shares = _shares(function, rows)
     lines = _lines(function.encoding, shares)
-    weights = np.stack([line.contrast for line in lines]) @ function.parameters * function.scale
+    average = _average(function.encoding, shares)
+    weights = _combined(function.encoding, lines, average, function.parameters) * function.scale
     weights[-1] += function.offset
     weights -= weights.mean(axis=1, keepdims=True) if function.classes else 0.0
-    widths, distance, notices = _intervals(function, rows, lines)
+    widths, distance, notices = _intervals(function, rows, lines, average)
     if distance is not None and distance > _FAR:
         notices = (
             *notices,
@@ -110,11 +112,13 @@ class _Line:
     """A term, before it has a weight.
 
     Attributes:
-        contrast: What it is made of: one factor per parameter.
+        place: The parameter that it is made of.
+        factor: What that is multiplied with.
     """
 
     name: str
-    contrast: Floats
+    place: int
+    factor: float = 1.0
     feature: str = ""
     category: str = ""
     unit: str = ""
@@ -128,9 +132,7 @@ def _lines(encoding: Encoding, shares: Floats) -> list[_Line]:
         encoding: How rows are encoded.
         shares: Of the weight of *train*, per row of the table of categories.
     """
-    numbers, size = len(encoding.dense_terms), len(encoding.dense_terms) + len(shares) + 1
-    eye = np.eye(size)
-    intercept = eye[-1].copy()
+    numbers = len(encoding.dense_terms)
     lines: list[_Line] = []
     column, position = 0, numbers
     for feature in encoding.features:
@@ -138,27 +140,55 @@ def _lines(encoding: Encoding, shares: Floats) -> list[_Line]:
             missing = isinstance(feature, NumberEncoding) and name != feature.name
             scale = feature.scale if isinstance(feature, NumberEncoding) and not missing else 1.0
             unit = "when missing" if missing else "per unit"
-            lines.append(_Line(name, eye[column] / scale, feature.name, MISSING if missing else "", unit))
-            if isinstance(feature, NumberEncoding) and not missing:
-                intercept[column] -= feature.mean / feature.scale
+            lines.append(_Line(name, column, 1 / scale, feature.name, MISSING if missing else "", unit))
             column += 1
-        names = feature.categories()
-        own = np.zeros(size)
-        own[position : position + len(names)] = shares[position - numbers : position - numbers + len(names)]
-        intercept += own
-        for number, name in enumerate(names):
-            lines.append(
-                _Line(
-                    name,
-                    eye[position + number] - own,
-                    feature.name,
-                    _category(feature, name),
-                    "against the average",
-                    float(own[position + number]),
-                )
-            )
-        position += len(names)
-    return [*lines, _Line("(intercept)", intercept)]
+        for name in feature.categories():
+            category, share = _category(feature, name), float(shares[position - numbers])
+            lines.append(_Line(name, position, 1.0, feature.name, category, "against the average", share))
+            position += 1
+    return [*lines, _Line("(intercept)", position)]
+
+
+def _average(encoding: Encoding, shares: Floats) -> Floats:
+    """What the intercept is made of: numbers are 0 on the raw scale, categories as often as in *train*.
+
+    Args:
+        encoding: How rows are encoded.
+        shares: Of the weight of *train*, per row of the table of categories.
+
+    Returns:
+        One factor per parameter.
+    """
+    zeros: list[float] = []
+    for feature in encoding.features:
+        own = [0.0] * len(feature.dense_terms())
+        if isinstance(feature, NumberEncoding):
+            own[0] = -feature.mean / feature.scale
+        zeros += own
+    return np.concatenate([zeros, shares, [1.0]])
+
+
+def _combined(encoding: Encoding, lines: list[_Line], average: Floats, values: Floats) -> Floats:
+    """What each term is made of, of values of the parameters; of the unit matrix these are the terms' contrasts.
+
+    Args:
+        encoding: How rows are encoded.
+        lines: The terms.
+        average: What the intercept is made of.
+        values: Parameters × any number of columns.
+
+    Returns:
+        Terms × columns.
+    """
+    centred = values.copy()
+    start = len(encoding.dense_terms)
+    for feature in encoding.features:
+        own = slice(start, start + len(feature.categories()))
+        centred[own] -= average[own] @ values[own]
+        start = own.stop
+    found: Floats = centred[[line.place for line in lines]] * np.array([line.factor for line in lines])[:, None]
+    found[-1] = average @ values
+    return found
 
 
 def _category(feature: CategoryEncoding | MomentEncoding | NumberEncoding, name: str) -> str:
@@ -179,7 +209,7 @@ def _shares(function: LinearFunction, rows: ClusteredRows) -> Floats:
 
 
 def _intervals(
-    function: LinearFunction, rows: ClusteredRows, lines: list[_Line]
+    function: LinearFunction, rows: ClusteredRows, lines: list[_Line], average: Floats
 ) -> tuple[Floats, float | None, tuple[str, ...]]:
     """Half the width of each term's interval (terms × outputs, NaN where there is none), the distance, and notices."""
     outputs = len(function.bias)
@@ -191,7 +221,8 @@ def _intervals(
     if len(groups) < FEWEST_CLUSTERS:
         return none, None, ("The coefficients have no intervals: there are too few clusters of rows in train.",)
     across = np.eye(outputs) - (1 / outputs if function.classes else 0.0)
-    contrasts = np.kron(across, np.stack([line.contrast for line in lines]) * function.scale)
+    own = _combined(function.encoding, lines, average, np.eye(len(average)))
+    contrasts = np.kron(across, own * function.scale)
     effects = contrasts @ np.linalg.pinv(found.hessian, hermitian=True)
     known = np.einsum("ij,ij->i", effects, contrasts)
     with np.errstate(divide="ignore", invalid="ignore"):

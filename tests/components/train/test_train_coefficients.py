@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -235,6 +237,34 @@ def test_of_very_many_terms_there_are_weights_and_a_notice(monkeypatch: pytest.M
     assert all(term.interval is None for term in found.terms)
     assert "more than 10" in found.notices[0]
     assert optimum(function, drawn) is None
+
+
+def test_ten_thousand_categories_need_little_memory() -> None:
+    count, random = 10_000, np.random.default_rng(11)
+    values = tuple(f"v{number}".encode() for number in range(count))
+    encoding = Encoding((CategoryEncoding("code", values, has_other=False, has_missing=False),))
+    function = replace(
+        start("regression"), encoding=encoding, kernel=np.zeros((0, 1)), table=random.normal(size=(count + 1, 1))
+    )
+    given = LabelledBatch(
+        features={"code": Strings(values, np.arange(count))},
+        labels=np.zeros(count),
+        weights=np.ones(count),
+        clusters=None,
+    )
+    drawn = Drawn(given, np.zeros(count, np.int64))
+
+    tracemalloc.start()
+    began = perf_counter()
+    found = natural_terms(function, drawn)
+    seconds, (_, peak) = perf_counter() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (len(found.terms), found.distance) == (count + 2, None)
+    assert found.terms[0].weight == pytest.approx(function.table[0, 0] - function.table[:-1].mean())
+    assert found.terms[-1].weight == pytest.approx(function.table[:-1].mean())
+    assert peak < 50e6
+    assert seconds < 10
 
 
 def log_odds(info: ModelInfo, given: dict[str, list[Any]], row: int) -> float:
