@@ -6,6 +6,10 @@ result: so a run that is repeated finds every step in the cache, and one that wa
 A run settles a few decisions only: those of which a block became whole most recently. With nightly runs these are not
 the newest ones, which nothing is known of, but those of 30, 60 and 90 days ago (for blocks of 30 days), so that each
 is settled after each of its blocks, however many there are.
+
+Where several candidates are judged each night, there are not places enough for all. Half of them, or as many as a
+decision has blocks, are for promotions, so that what was turned down beside one never keeps it from being settled; the
+others are for rejections, so that promotions of long ago do not keep those from it. What the one leave, the others get.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ _LONGEST = 300
 
 
 def decisions_to_settle(models: Registry, gates: EvaluationSection, windows: Windows) -> Decisions:
-    """The decisions of which a block of labelled rows became whole most recently, the newest decision first.
+    """Promotions and rejections of which a block of labelled rows became whole most recently, the newest first.
 
     Args:
         models: Holds the attempts.
@@ -38,9 +42,15 @@ def decisions_to_settle(models: Registry, gates: EvaluationSection, windows: Win
         blocks = blocks_to_settle(attempt.windows.as_of, gates, windows)
         if blocks:
             ripe.append((blocks[max(blocks)].end, attempt.windows.as_of, attempt.created, name, attempt))
+    ripe.sort(key=lambda each: each[:4], reverse=True)
+    promoted = [each for each in ripe if each[-1].result == "promoted"]
+    rejected = [each for each in ripe if each[-1].result == "rejected"]
+    places = gates.promises.decisions
+    first = max(gates.promises.blocks, places // 2)
     found: list[Decision] = []
-    for *_, name, attempt in sorted(ripe, key=lambda each: each[:4], reverse=True):
-        decision = _decision(models, name, attempt) if len(found) < gates.promises.decisions else None
+    # Of a run on a sample of the rows no rejected model is kept: it takes no place.
+    for *_, name, attempt in [*promoted[:first], *rejected, *promoted[first:]]:
+        decision = _decision(models, name, attempt) if len(found) < places else None
         found += [decision] if decision is not None else []
     found.sort(key=lambda decision: decision.as_of, reverse=True)
     return Decisions(decisions=tuple(found))

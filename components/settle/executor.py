@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ from components.settle.outcomes import Settled, name_of, outcome_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from components._shared.evidence import Figures
+    from components._shared.gates import Metric
     from components._shared.measuring.fair_rows import Rows
     from components._shared.measuring.metrics import Floats
     from components._shared.model_info import ModelInfo
@@ -119,9 +121,32 @@ def _block(window: Window, rows: Rows, section: EvaluationSection) -> Block:
     metrics = {
         # The constant was measured as a model; where figures have a place of its own for it, it stands there too.
         metric: one.model_copy(update={"constant": None if one.reference is None else one.reference.value})
-        for metric, one in figures.metrics.items()
+        for metric, one in {**figures.metrics, **_cost_beside_one_decision(part, section)}.items()
     }
     return Block(window=window, rows=figures.rows, clusters=figures.clusters, metrics=metrics)
+
+
+def _cost_beside_one_decision(rows: Rows, section: EvaluationSection) -> dict[Metric, Figures]:
+    """The cost beside that of the one decision for all rows which was promised to be worse.
+
+    A threshold that was set by hand may serve a score that is no probability, so the decision does not follow from
+    holding the training labels' rate against it. Without such a threshold it does.
+    """
+    import numpy as np
+
+    from components._shared.measuring.figures import figures_of
+
+    rule = section.decision
+    if section.problem != "binary_classification" or rule.threshold is None or not len(rows):
+        return {}
+    base = (float(rows.scores["reference"][0]),)
+    decided = rule.constant_decision(section.problem, base, section.classes)
+    if decided is None:
+        return {}
+    # 1 reaches every threshold, and -1 none.
+    reference = np.full(len(rows), 2 * decided - 1)
+    beside = replace(rows, scores={**rows.scores, "reference": reference})
+    return {"cost": figures_of(beside, section.problem, (), decision=rule, classes=section.classes).metrics["cost"]}
 
 
 def _later_rows(examples: Manifest, decision: Decision, window: Window, section: EvaluationSection) -> Rows:

@@ -13,7 +13,7 @@ from components._shared import storage
 from components._shared.evidence import Estimate
 from components._shared.gates import BehaviourGates, ChampionGates, MetricGates
 from components._shared.model_files import read_model_info
-from components._shared.records import Attempt, Baseline, Lineage, Promise
+from components._shared.records import Attempt, Baseline, Lineage, ModelRef, Promise
 from components._shared.registry import Registry
 from components._shared.task import EvaluationSection
 from components._shared.windows import Window, Windows
@@ -129,6 +129,49 @@ def test_every_night_each_decision_has_its_turn_after_each_of_its_blocks(models:
     # Labels are known until day 100; there, blocks of the decisions of 30, 60 and 90 days before came to their end.
     assert found(models, 101, decisions=3) == ["070", "040", "010"]
     assert found(models, 101, decisions=6) == ["070", "069", "040", "039", "010", "009"]
+
+
+class Many(Registry):
+    """A registry of very many decisions, which are not written down; every model is there."""
+
+    def __init__(self, decided: list[Attempt]) -> None:
+        super().__init__("nowhere", "stands")
+        self.decided = {attempt.judgement: attempt for attempt in decided}
+
+    def tries(self) -> dict[str, Attempt]:
+        return self.decided
+
+    def attempted_model(self, name: str, attempt: Attempt) -> ModelRef:
+        return ModelRef(version=attempt.version or 0, uri=name, digest="d")
+
+
+def one_of_many(night: int, number: int, promoted: bool) -> Attempt:
+    return Attempt(
+        experiment="e", judgement=f"{night:02d}-{number}", task="stands", outcome="passed" if promoted else "failed",
+        result="promoted" if promoted else "rejected", reason="", version=night if promoted else None,
+        baseline=Baseline(), windows=windows(night), model_digest="d", made_from={}, promise=PROMISE,
+        # The promoted one was not the last of the night.
+        created=day(night) + timedelta(hours=number),
+    )  # fmt: skip
+
+
+def test_of_eight_decisions_a_night_the_promoted_one_is_settled_after_each_of_its_blocks() -> None:
+    every = [one_of_many(night, number, promoted=number == 3) for night in range(90) for number in range(8)]
+    seen = {
+        as_of: found(Many([each for each in every if each.windows.as_of < day(as_of)]), as_of)
+        for as_of in range(31, 90 + 91, 3)
+    }
+    for night in range(0, 90, 3):
+        assert all(f"{night:02d}-3" in seen[night + 30 * block + 1] for block in (1, 2, 3))
+    # Those that were turned down have the other places.
+    assert seen[91] == ["60-3", "60-7", "60-6", "60-5", "30-3", "00-3"]
+
+
+def test_promotions_of_long_ago_leave_places_to_rejections() -> None:
+    every = [one_of_many(night, 0, promoted=night < 60) for night in range(100)]
+    assert found(Many(every), 240) == ["99-0", "98-0", "97-0", "59-0", "58-0", "57-0"]
+    assert found(Many(every[:60]), 240) == ["59-0", "58-0", "57-0", "56-0", "55-0", "54-0"]
+    assert found(Many(every), 240, decisions=1) == ["59-0"]
 
 
 def test_no_rows_of_before_the_window_are_asked_for(models: Registry, decide: Decide) -> None:

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from components._shared.decision_rule import DecisionRule
 from components._shared.errors import CorruptError
 from components._shared.ledger import Decision, Decisions, Settlement
 from components._shared.manifest import Manifest
 from components._shared.measuring.fair_rows import labelled_rows
 from components._shared.measuring.figures import figures_of
+from components._shared.measuring.metrics import constant
 from components._shared.model_files import read_model_info
 from components._shared.records import ModelRef
 from components._shared.tables import read_table
@@ -137,6 +139,31 @@ def test_the_figures_are_those_of_the_models_predictions_on_the_same_rows(
         assert found.whole.metrics[metric].difference == one.difference
         assert found.whole.metrics[metric].candidate == one.candidate
         assert found.whole.metrics[metric].constant == pytest.approx(one.constant, abs=1e-9)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0, 0.1, 1.0])
+@pytest.mark.parametrize("missed", [1, 90])
+def test_a_cost_is_held_beside_the_constant_that_was_promised_whatever_the_threshold(
+    threshold: float | None, missed: int, model: Models, examples: Callable[..., Manifest]
+) -> None:
+    rule = DecisionRule(threshold=threshold, costs={"false_positive": 9, "false_negative": missed})
+    gates = section(promises=BLOCKS, decision=rule)
+    given = examples()
+    one = decided(model("linear"), None, metric="cost")
+    (found,) = settle(
+        examples=given, decisions=Decisions(decisions=(one,)), windows=windows(), section=gates
+    ).settlements.settlements
+
+    rows = read_table(given, window=found.whole.window)
+    label, weight = (rows.column(name).to_numpy().astype(float) for name in ("_label", "_weight"))
+    base = read_model_info(Path(model().uri)).base
+    promised = constant(gates.problem, label, base, weight, decision=rule)["cost"]
+    cost = found.whole.metrics["cost"]
+    assert cost.constant == pytest.approx(promised)
+    assert cost.reference is not None and cost.reference_difference is not None
+    assert cost.reference_difference.value == pytest.approx(cost.candidate.value - promised)
+    assert cost.reference_difference.interval is not None
+    assert all("cost" in block.metrics for block in found.blocks)
 
 
 def test_right_decisions_pass_and_a_missed_model_does_not(model: Models, examples: Callable[..., Manifest]) -> None:
