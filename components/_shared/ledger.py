@@ -90,7 +90,7 @@ class Settlement(Contract):
         whole: All of them together.
         gain: How much better than the champion on all of them, positive is better; without a champion, than the
             constant; none: it could not be measured.
-        proposal: What to do now, as a command, or empty.
+        proposal: The rollback that would put a broken promise right, as a command, or empty.
         settled_as_of: Of the run that settled it.
     """
 

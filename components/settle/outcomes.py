@@ -171,7 +171,12 @@ def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
             assert found.over is not None
             return f"A constant is better by {_amount(found.over)}: the promise is broken."
         case "missed", _:
-            return f"It would clearly have been better than {other}, which was kept."
+            # No command: a run of then, begun again, is answered by its record, and a new one may make another model.
+            return (
+                f"It would clearly have been better than {other}, which was kept. Its model and its report lie in "
+                f"attempts/{decision.record} of the registry; a new run, with the trainer and the parameters that the "
+                "report names, is judged anew."
+            )
         case _, "promoted":
             worse = f"worse than {other}" + (f" by more than the tolerated {tolerated}" if found.tolerated else "")
             return f"The interval is too wide to say that it is not {worse}."
@@ -184,19 +189,14 @@ def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
 
 
 def _proposal(decision: Decision, found: _Measured, outcome: Outcome, whole: Block, section: EvaluationSection) -> str:
-    """A command that would put it right; whether that version is still the champion, a settlement does not know."""
+    """The rollback that would put it right; whether that version is still the champion, a settlement does not know."""
     champion = decision.champion
-    if champion is None:
+    if champion is None or outcome != "broken" or found.gain.value >= 0:
         return ""
     task = f" --task-name {shlex.quote(section.task)}" if section.task else ""
     rows = f"{whole.rows:,} later rows"
     why = f"{name_of(decision, section)}: {_metric(decision)} {_by(found.gain)} on {rows}"
-    if outcome == "broken" and found.gain.value < 0:
-        return f"saiki rollback{task} --to {champion.version} --why {shlex.quote(why)}"
-    if outcome == "missed":
-        day = _day(decision.as_of, section)
-        return f"saiki run training --set as_of={day} --set {shlex.quote(f'override={why}')}"
-    return ""
+    return f"saiki rollback{task} --to {champion.version} --why {shlex.quote(why)}"
 
 
 def _metric(decision: Decision) -> str:

@@ -156,9 +156,9 @@ def _print(registry: Registry, champion: Champion | None, entries: list[Entry]) 
     click.echo(f"{registry.task}: {now}\n")
     shown = entries[:_LATEST]
     print_table(
-        [f"decision ({len(shown)} of {len(entries)})", "as of", "promised", "came true", "rows", "outcome"],
+        [f"decision ({len(shown)} of {len(entries)})", "as of", "expected", "came true", "rows", "outcome"],
         [_row(entry) for entry in shown],
-        notes=["\n".join(_notes(entry, champion)) for entry in shown],
+        notes=["\n".join(_notes(entry)) for entry in shown],
     )
 
 
@@ -179,7 +179,7 @@ def _row(entry: Entry) -> list[str]:
     ]
 
 
-def _notes(entry: Entry, champion: Champion | None) -> Iterator[str]:
+def _notes(entry: Entry) -> Iterator[str]:
     """Below a row: what came true block by block, and the sentence."""
     last = entry.last
     if last is None:
@@ -190,9 +190,6 @@ def _notes(entry: Entry, champion: Champion | None) -> Iterator[str]:
         gain = _signed(_gain(entry, block))
         yield f"from {first} to before {_day(block.window.end, entry)}: {gain} on {block.rows:,} rows"
     yield last.reason
-    kept = last.decision.champion
-    if last.outcome == "missed" and kept is not None and champion is not None and kept.version == champion.version:
-        yield f"To promote it now, with the other parameters of that run: {last.proposal}"
 
 
 def _gain(entry: Entry, block: Block) -> Estimate | None:

@@ -121,7 +121,7 @@ def test_promised_came_true_by_block_outcome_and_sentence(book: Book) -> None:
     lines = text.splitlines()
     assert lines[0] == "flights: champion is version 2"
     assert [line.split() for line in lines if line.startswith(("decision", "version", "rejected"))] == [
-        ["decision", "(3", "of", "3)", "as", "of", "promised", "came", "true", "rows", "outcome"],
+        ["decision", "(3", "of", "3)", "as", "of", "expected", "came", "true", "rows", "outcome"],
         ["rejected", "2013-05-01", "AUC", "−0.0010", "[−0.0050,", "0.0030]", "over", "version", "2",
          "due", "2013-06-02"],
         ["version", "2", "2013-03-01", "AUC", "+0.020", "[0.010,", "0.030]", "over", "version", "1",
@@ -153,12 +153,12 @@ def test_a_broken_promise_of_the_champion_ends_with_1_and_the_command_that_rolls
     assert ledger(book, "--json")["champion"]["version"] == 1
 
 
-def test_a_missed_model_can_be_promoted_while_the_champion_is_still_the_one_that_was_kept(book: Book) -> None:
+def test_of_a_missed_model_the_sentence_is_printed_and_no_command(book: Book) -> None:
     book.decide(1, "promoted", None)
-    book.settle(book.decide(3, "rejected", around(0.01, 0.02)), "missed", around(0.02, 0.01), proposal="saiki run …")
-    assert "To promote it now, with the other parameters of that run: saiki run …" in ledger(book)
-    book.decide(5, "promoted", around(0.03, 0.01))
-    assert "To promote it" not in ledger(book)
+    book.settle(book.decide(3, "rejected", around(0.01, 0.02)), "missed", around(0.02, 0.01))
+    text = ledger(book)
+    assert "after 1 blocks" in text
+    assert "saiki " not in text
 
 
 def test_the_json_holds_every_decision_with_all_its_settlements(book: Book) -> None:
