@@ -4,7 +4,7 @@
 
     <registry>/<task>/attempts/<record>.json               holds the promise (`Attempt.promise`)
     <registry>/<task>/attempts/<record>/model/             the model of a loser, so that it can be scored later
-    <registry>/<task>/attempts/<record>/settled/<n>.json   what came true up to the nth block of later rows
+    <registry>/<task>/attempts/<record>/settled/<end>.json   what came true on later rows, up to the end of a block
 
 A promise is settled on blocks: stretches of equal length on the calendar, one after the other since the decision, of
 which every label is known.
@@ -14,8 +14,11 @@ which every label is known.
             decided as of                          labelled until
     ─────────────┼── block 1 ──┼── block 2 ──┼── block 3 ─┼──────▶
      rows that   │             │             │            │
-     judged      └ settled/1.json            │            └ not whole yet: settled by a later run
-                               └ settled/2.json: blocks 1 and 2
+     judged      └ settled/<its end>.json    │            └ not whole yet: settled by a later run
+                               └ settled/<its end>.json: blocks 1 and 2
+
+The end of the last block names a settlement, not its number: where the length of blocks is changed, later ones stand
+beside the earlier ones, and that with the latest end counts.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
     <registry>/<task>/attempts/<judgement>.<result>-<n>.json   one that may be judged again: superseded, held
     <registry>/<task>/attempts/<judgement>/report.html     and model-card.md, evidence.json, statistics.pb, verdict.json
     <registry>/<task>/attempts/<judgement>/model/          of a loser, so that its promise can be settled (`ledger.py`)
-    <registry>/<task>/attempts/<judgement>/settled/<n>.json   what became of the promise
+    <registry>/<task>/attempts/<judgement>/settled/<end>.json   what became of the promise, on rows up to that moment
     <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
     <registry>/<task>/versions/<n>/samples.json            rows and the scores that it must give to them, served
     <registry>/<task>/versions/<n>/model-card.md           what a stranger should know of it

@@ -207,10 +207,13 @@ class Registry:
     def record_settlement(self, settlement: Settlement) -> bool:
         """Writes what became of a promise; what was written before stays.
 
+        Its name is the end of the last block: their number means other rows when their length changes.
+
         Returns:
             Whether it was written.
         """
-        uri = self._uri("attempts", settlement.decision.record, _SETTLED, f"{settlement.number}.json")
+        end = settlement.whole.window.end.astimezone(UTC)
+        uri = self._uri("attempts", settlement.decision.record, _SETTLED, f"{end:%Y-%m-%dT%H%M%SZ}.json")
         if storage.exists(uri):
             return False
         try:
@@ -220,14 +223,14 @@ class Registry:
         return True
 
     def settlements(self, name: str) -> list[Settlement]:
-        """What became of an attempt's promise, after ever more blocks of later rows.
+        """What became of an attempt's promise, after ever more blocks of later rows; the last one counts.
 
         Args:
             name: Of the record, as `tries` gives it.
         """
-        folder = f"attempts/{name}/{_SETTLED}"
-        uris = [self._uri(folder, f"{number}.json") for number in self._numbers(folder)]
-        return in_parallel(lambda uri: self._read(Settlement, uri), uris)
+        uris = [info.uri for info in storage.list_objects(self._uri("attempts", name, _SETTLED))]
+        found = in_parallel(lambda uri: self._read(Settlement, uri), [uri for uri in uris if uri.endswith(".json")])
+        return sorted(found, key=lambda each: each.whole.window.end)
 
     def add_version(self, model_dir: Path, lineage: Lineage, files: Mapping[str, Path] | None = None) -> int:
         """Writes a version; the same model of the same judgement has one number, however often this is begun.

@@ -168,7 +168,9 @@ def push(
         server.told()
     models.open(create=True)
     for settlement in settled.settlements:
-        models.record_settlement(settlement)
+        # Where a model could not be asked there are no rows: a later run, which can ask it, has the say.
+        if settlement.whole.rows:
+            models.record_settlement(settlement)
     pushed = _recorded_before(models, candidate) or _decide(models, candidate, server)
     if server is not None:
         follow_champion(server, models, holder=candidate.holder)

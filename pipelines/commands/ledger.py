@@ -63,9 +63,12 @@ class Entry:
 
     @property
     def blocks(self) -> list[Block]:
-        """All that were looked at, in order; those of a later settlement are the ones that count."""
-        found = {block.window.end: block for each in self.settlements for block in each.blocks}
-        return [found[end] for end in sorted(found)]
+        """All that were looked at, in order; where their length was changed, those of the later settlement."""
+        found: list[Block] = []
+        for each in reversed(self.settlements):
+            start = None if not found else found[0].window.start
+            found[:0] = [block for block in each.blocks if start is None or block.window.end <= start]
+        return found
 
 
 @click.command(short_help="What earlier decisions promised, and what came true.")

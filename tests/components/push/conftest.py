@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -38,16 +38,16 @@ FIGURES = Figures(
 SAMPLES = Samples(inputs={"x": (1.5, None)}, dtypes={"x": "float32"}, scores=((0.5,), (0.25,)), tolerance=1e-5)
 
 
-def settlement(record: str, number: int = 1, reason: str = "") -> Settlement:
+def settlement(record: str, number: int = 1, reason: str = "", rows: int = 100) -> Settlement:
     """What became of the promise of an earlier decision."""
-    nothing = Block(window=Window(start=None, end=AS_OF), rows=0, clusters=0)
+    whole = Block(window=Window(start=None, end=AS_OF + timedelta(days=30 * number)), rows=rows, clusters=1)
     return Settlement(
         decision=Decision(
             record=record, judgement=record, result="promoted", as_of=datetime(2013, 1, 1, tzinfo=UTC), why="",
             candidate=ModelRef(version=1, uri="", digest=""),
             promise=Promise(metric="auc", candidate=Estimate(value=0.7)),
         ),
-        number=number, blocks=(), whole=nothing, outcome="cannot_tell", reason=reason, settled_as_of=AS_OF,
+        number=number, blocks=(), whole=whole, outcome="cannot_tell", reason=reason, settled_as_of=AS_OF,
     )  # fmt: skip
 
 

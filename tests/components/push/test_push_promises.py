@@ -159,12 +159,34 @@ def test_a_run_that_was_judged_before_writes_the_settlements_that_are_missing(an
     assert models.attempt("j1") == before
 
 
-def test_settlements_are_in_their_order_also_beyond_nine(any_root: str) -> None:
+def test_settlements_are_in_the_order_of_their_rows_and_named_by_their_end(any_root: str) -> None:
     models = Registry(any_root, "flights")
     for number in (10, 9, 11):
         assert models.record_settlement(settlement("a", number))
     assert not models.record_settlement(settlement("a", 9))
     assert [each.number for each in models.settlements("a")] == [9, 10, 11]
+    assert storage.exists(models.file_of("a", "settled/2014-03-28T000000Z.json"))
+
+
+def test_what_blocks_of_another_length_told_stands_beside_what_was_told_before(any_root: str) -> None:
+    models = Registry(any_root, "flights")
+    before = settlement("a", 2)
+    # The second block is another one now, which ends later: its number is no name.
+    assert models.record_settlement(before)
+    after = settlement("a", 3).model_copy(update={"number": 2, "reason": "longer blocks"})
+    assert models.record_settlement(after)
+    assert models.settlements("a") == [before, after]
+
+
+def test_a_settlement_in_which_a_model_could_not_be_asked_leaves_its_place_to_a_later_run(
+    any_root: str, make_run: Runs
+) -> None:
+    models = Registry(any_root, "flights")
+    for judgement, rows in (("j1", 0), ("j2", 100)):
+        run = make_run(any_root, judgement, "failed")
+        settled(run, settlement("a", rows=rows))
+        run.push()
+        assert [each.whole.rows for each in models.settlements("a")] == [rows] * (rows > 0)
 
 
 def test_what_a_killed_writer_left_beside_a_models_files_does_not_make_it_another_model(
