@@ -64,11 +64,31 @@ class CategoryChange(Contract):
 
 
 class MetricChange(Contract):
-    """A metric of both, each on the rows that judged it then; the same rows only where `same_rows` says so."""
+    """A metric of both, each on the rows that judged it then; the same rows only where `same_rows` says so.
+
+    Attributes:
+        difference: After minus before, paired, where one run judged both: intervals of the two may overlap where this
+            one leaves no doubt, since a hard day is hard for both.
+    """
 
     metric: str
     before: Estimate | None
     after: Estimate | None
+    difference: Estimate | None = None
+
+
+class Judged(Contract):
+    """The rows that judged both models.
+
+    Attributes:
+        clusters: What the rows were resampled by, in number.
+        noun: What a cluster is: `day`, `cluster`, or `row`.
+    """
+
+    rows: int
+    clusters: int
+    noun: str
+    window: Window | None = None
 
 
 class ModelChanges(Contract):
@@ -79,11 +99,14 @@ class ModelChanges(Contract):
         features_gained, features_lost: Feature → kind.
         features_changed: Features whose kind changed.
         parameters: Of the trainer, and what else was chosen: problem, classes, trainer, seed, budget, code.
-        preprocessing: Means, scales and other figures of the features' encoding.
+        preprocessing: Means, scales and other figures of the features' encoding, as `feature: figure`; those of one
+            feature stand together.
         data: Rows, window and base rate.
         terms: Of linear models.
         metrics: All that both or one of them have, changed or not.
         same_rows: Whether the metrics are of the same rows.
+        judged: Those rows.
+        timezone: Of the moments that stand here as text, and of the days of `judged`.
         notices: What could not be compared, and why.
     """
 
@@ -101,4 +124,6 @@ class ModelChanges(Contract):
     terms: tuple[TermChange, ...] = ()
     metrics: tuple[MetricChange, ...] = ()
     same_rows: bool = False
+    judged: Judged | None = None
+    timezone: str = "UTC"
     notices: tuple[str, ...] = ()

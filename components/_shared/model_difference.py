@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from components._shared.contract import canonical_json
@@ -12,13 +13,14 @@ from components._shared.gates import METRIC_NAMES
 from components._shared.model_changes import (
     CategoryChange,
     Changed,
+    Judged,
     MetricChange,
     ModelChanges,
     Side,
     TermChange,
 )
 from components._shared.model_info import FeatureEncodingInfo, ModelInfo, Term
-from components._shared.windows import Window
+from components._shared.windows import Window, zone
 
 
 def differences(
@@ -31,7 +33,10 @@ def differences(
     after_metrics: Mapping[str, Estimate] | None = None,
     before_data: Window | None = None,
     after_data: Window | None = None,
+    paired: Mapping[str, Estimate] | None = None,
     same_rows: bool = False,
+    judged: Judged | None = None,
+    timezone: str = "UTC",
 ) -> ModelChanges:
     """What changed between two models, whatever trained them.
 
@@ -40,7 +45,10 @@ def differences(
         before_name, after_name: As a reader would say it, such as `version 2`.
         before_metrics, after_metrics: Metric → its value on the rows that judged the model.
         before_data, after_data: From the first row that the model was fitted on to the last one that it was tuned on.
+        paired: Metric → after minus before, where one run judged both.
         same_rows: Whether both metrics are of the same rows.
+        judged: Those rows.
+        timezone: Of the moments.
     """
     old, new = before.learning.features, after.learning.features
     terms, notices = _terms(before, after)
@@ -53,11 +61,13 @@ def differences(
         features_changed=_changed({name: old[name] for name in old if name in new}, new, only_common=True),
         parameters=_changed(_choices(before), _choices(after)),
         preprocessing=_preprocessing(before.encoding, after.encoding),
-        data=_changed(_data(before, before_data), _data(after, after_data)),
+        data=_changed(_data(before, before_data, timezone), _data(after, after_data, timezone)),
         categories=tuple(_categories(before.encoding, after.encoding)),
         terms=terms,
-        metrics=tuple(_metrics(before_metrics or {}, after_metrics or {})),
+        metrics=tuple(_metrics(before_metrics or {}, after_metrics or {}, paired or {})),
         same_rows=same_rows,
+        judged=judged,
+        timezone=timezone,
         notices=notices,
     )
 
@@ -94,13 +104,13 @@ def _choices(info: ModelInfo) -> dict[str, str | None]:
     }
 
 
-def _data(info: ModelInfo, data: Window | None) -> dict[str, str | None]:
+def _data(info: ModelInfo, data: Window | None, timezone: str) -> dict[str, str | None]:
     """What a model was made from, as texts."""
     rates = info.learning.classes or ("",)
     kind = "mean of the label" if info.learning.problem == "regression" else "base rate"
     return {
-        "first row": _moment(data.start) if data else None,
-        "fit until": _moment(info.fit_until),
+        "first row": _moment(data.start, timezone) if data else None,
+        "fit until": _moment(info.fit_until, timezone),
         **{f"rows to {part}": f"{rows:,}" for part, rows in zip(("fit", "tune"), _rows(info), strict=True)},
         **{f"{kind} {name}".strip(): f"{value:.5g}" for name, value in zip(rates, info.base, strict=False)},
         "digest of the rows": (info.made_from.get("train") or "")[:12] or None,
@@ -111,8 +121,8 @@ def _rows(info: ModelInfo) -> tuple[int, int]:
     return info.rows.get("train", 0), info.rows.get("tune", 0)
 
 
-def _moment(moment: Any) -> str | None:
-    return None if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+def _moment(moment: datetime | None, timezone: str) -> str | None:
+    return None if moment is None else f"{moment.astimezone(zone(timezone)):%Y-%m-%d %H:%M} {timezone}"
 
 
 def _text(value: Any) -> str:
@@ -122,20 +132,24 @@ def _text(value: Any) -> str:
 def _preprocessing(
     before: Mapping[str, FeatureEncodingInfo], after: Mapping[str, FeatureEncodingInfo]
 ) -> tuple[Changed, ...]:
-    """Figures of the features that both have, the one that moved most first, in units of the feature's scale."""
-    found: list[tuple[float, Changed]] = []
+    """Figures of the features that both have: the feature that moved most first, in units of its scale."""
+    found: list[tuple[float, list[Changed]]] = []
     for name in before:
         if name not in after:
             continue
         old, new = before[name].figures, after[name].figures
         scale = old.get("scale") or 1.0
+        moved, changes = 0.0, []
         for figure in dict.fromkeys([*old, *new]):
             one, other = old.get(figure), new.get(figure)
             if one == other:
                 continue
-            moved = math.inf if one is None or other is None else abs(other - one) / scale
-            found.append((moved, Changed(name=f"{name}: {figure}", before=_number(one), after=_number(other))))
-    return tuple(change for _, change in sorted(found, key=lambda each: (-each[0], each[1].name)))
+            moved = max(moved, math.inf if one is None or other is None else abs(other - one) / scale)
+            changes.append(Changed(name=f"{name}: {figure}", before=_number(one), after=_number(other)))
+        if changes:
+            found.append((moved, changes))
+    found.sort(key=lambda each: (-each[0], each[1][0].name))
+    return tuple(change for _, changes in found for change in changes)
 
 
 def _number(value: float | None) -> str | None:
@@ -168,6 +182,9 @@ def _terms(before: ModelInfo, after: ModelInfo) -> tuple[tuple[TermChange, ...],
     if linear[0] != linear[1]:
         which = "first" if linear[1] else "second"
         return (), (f"The {which} model is not linear: there are no weights to compare.",)
+    if not any(linear) and before.digest != after.digest:
+        names = " and ".join(dict.fromkeys(info.learning.trainer.name for info in (before, after)))
+        return (), (f"No coefficients to compare: {names} {'are' if ' and ' in names else 'is'} not linear.",)
     notices: tuple[str, ...] = ()
     if not (old and new) and before.coefficients and after.coefficients:
         old, new = _standardised(before), _standardised(after)
@@ -221,7 +238,11 @@ def _apart(old: Term | None, new: Term | None) -> bool:
     return high < other_low or other_high < low
 
 
-def _metrics(before: Mapping[str, Estimate], after: Mapping[str, Estimate]) -> Iterable[MetricChange]:
+def _metrics(
+    before: Mapping[str, Estimate], after: Mapping[str, Estimate], paired: Mapping[str, Estimate]
+) -> Iterable[MetricChange]:
     order = {metric: place for place, metric in enumerate(METRIC_NAMES)}
     for metric in sorted({*before, *after}, key=lambda name: (order.get(name, len(order)), name)):
-        yield MetricChange(metric=metric, before=before.get(metric), after=after.get(metric))
+        yield MetricChange(
+            metric=metric, before=before.get(metric), after=after.get(metric), difference=paired.get(metric)
+        )

@@ -45,14 +45,16 @@ def compare(
     from components.compare import executor, models, outputs
 
     info = read_model_info(Path(model.path))
+    section = EvaluationSection.from_json(gates, where="gates")
     found = executor.compare(
         candidate=Manifest.from_json(Path(candidate.path).read_text(encoding="utf-8"), where="candidate"),
         champion=Manifest.from_json(Path(champion.path).read_text(encoding="utf-8"), where="champion"),
         examples=Manifest.from_json(Path(examples.path).read_text(encoding="utf-8"), where="examples"),
         model=info,
-        section=EvaluationSection.from_json(gates, where="gates"),
+        section=section,
     )
-    changed = models.changes(info, ModelRef.from_json(registered, where="registered") if registered else None)
+    version = ModelRef.from_json(registered, where="registered") if registered else None
+    changed = models.changes(info, version, section.timezone)
     Path(verdict.path).write_text(found.verdict.to_json(), encoding="utf-8")
     Path(evidence.path).write_text(found.comparison.to_json(), encoding="utf-8")
     Path(changes.path).write_text(changed.to_json() if changed else "{}", encoding="utf-8")

@@ -11,7 +11,7 @@ from components._shared.model_info import ModelInfo
 from components._shared.records import ModelRef
 
 
-def changes(candidate: ModelInfo, champion: ModelRef | None) -> ModelChanges | None:
+def changes(candidate: ModelInfo, champion: ModelRef | None, timezone: str = "UTC") -> ModelChanges | None:
     """From the champion to the candidate; none without a champion.
 
     Raises:
@@ -30,5 +30,9 @@ def changes(candidate: ModelInfo, champion: ModelRef | None) -> ModelChanges | N
             fix="restore the version's files, or roll back to another version",
         )
     return differences(
-        before, candidate, before_name=f"version {champion.version}", after_name=f"candidate {candidate.digest[:12]}"
+        before,
+        candidate,
+        before_name=f"version {champion.version}",
+        after_name=f"candidate {candidate.digest[:12]}",
+        timezone=timezone,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -13,13 +15,13 @@ from components._shared import storage
 from components._shared.errors import InputError, NotFoundError
 from components._shared.evidence import Estimate
 from components._shared.facts import Facts
-from components._shared.gates import METRIC_NAMES
-from components._shared.model_changes import CategoryChange, Changed, ModelChanges, TermChange
+from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES
+from components._shared.model_changes import CategoryChange, Changed, Judged, MetricChange, ModelChanges, TermChange
 from components._shared.model_difference import differences
 from components._shared.model_files import MODEL_JSON
 from components._shared.model_info import ModelInfo, Term
 from components._shared.registry import Registry
-from components._shared.windows import Window, Windows
+from components._shared.windows import Window, Windows, zone
 from components._shared.wording import number, rows_word, with_interval
 from pipelines.commands.registry_options import JSON, registry_of, registry_options
 from pipelines.commands.tables import plain, print_json
@@ -59,7 +61,8 @@ class Found:
 def diff(
     before: str, after: str, registry: str, task_name: str, settings: Path | None, everything: bool, as_json: bool
 ) -> None:
-    """Shows what changed from the first MODEL to the second: features, parameters, data, weights, metrics.
+    """Shows what changed from the first MODEL to the second: features, parameters, data, metrics, preprocessing, and of
+    linear models the weights.
 
     MODEL is a version's number, `champion`, the start of an attempt's judgement (`saiki models` lists them), or the
     path or URI of a model's directory.
@@ -81,17 +84,21 @@ def diff(
 
 def changes_between(before: Found, after: Found) -> ModelChanges:
     """What changed; metrics are of the same rows where one of the runs judged both models, or both judged on those."""
-    old, new, same_rows = _metrics(before, after)
+    found = _metrics(before, after)
+    zones = [each.windows.timezone for each in (after, before) if each.windows is not None]
     return differences(
         before.info,
         after.info,
         before_name=before.name,
         after_name=after.name,
-        before_metrics=old,
-        after_metrics=new,
+        before_metrics=found.before,
+        after_metrics=found.after,
         before_data=before.data,
         after_data=after.data,
-        same_rows=same_rows,
+        paired=found.difference,
+        same_rows=found.judged is not None,
+        judged=found.judged,
+        timezone=zones[0] if zones else "UTC",
     )
 
 
@@ -184,8 +191,17 @@ def _read(uri: str) -> ModelInfo:
         ) from cause
 
 
-def _metrics(before: Found, after: Found) -> tuple[dict[str, Estimate], dict[str, Estimate], bool]:
-    """The metrics of both, and whether they are of the same rows."""
+@dataclass(frozen=True)
+class _Metrics:
+    """The metrics of both; the rows that judged them, if they are the same; and after minus before, if paired."""
+
+    before: dict[str, Estimate]
+    after: dict[str, Estimate]
+    judged: Judged | None = None
+    difference: dict[str, Estimate] = field(default_factory=dict)
+
+
+def _metrics(before: Found, after: Found) -> _Metrics:
     for one, other, is_after in ((after, before, True), (before, after, False)):
         facts = one.facts
         if facts is not None and facts.champion is not None and facts.champion.digest == other.info.digest:
@@ -194,10 +210,28 @@ def _metrics(before: Found, after: Found) -> tuple[dict[str, Estimate], dict[str
             champion: dict[str, Estimate] = {
                 name: found.champion for name, found in figures.items() if found.champion is not None
             }
+            paired: dict[str, Estimate] = {
+                name: found.difference for name, found in figures.items() if found.difference is not None
+            }
+            if champion and is_after:
+                return _Metrics(champion, candidate, _judged(facts), paired)
             if champion:
-                return (champion, candidate, True) if is_after else (candidate, champion, True)
+                turned = {name: _turned(found) for name, found in paired.items()}
+                return _Metrics(candidate, champion, _judged(facts), turned)
     rows = [_rows(each.facts) for each in (before, after)]
-    return _own_metrics(before), _own_metrics(after), rows[0] is not None and rows[0] == rows[1]
+    same = after.facts if rows[0] is not None and rows[0] == rows[1] else None
+    return _Metrics(_own_metrics(before), _own_metrics(after), _judged(same) if same is not None else None)
+
+
+def _judged(facts: Facts) -> Judged:
+    found, gates = facts.evaluation, facts.gates
+    noun = "cluster" if gates.cluster is not None else "day" if gates.has_time else "row"
+    return Judged(rows=found.rows, clusters=found.clusters, noun=noun, window=found.window)
+
+
+def _turned(found: Estimate) -> Estimate:
+    interval = None if found.interval is None else (-found.interval[1], -found.interval[0])
+    return Estimate(value=-found.value, interval=interval)
 
 
 def _own_metrics(found: Found) -> dict[str, Estimate]:
@@ -254,12 +288,11 @@ def _sections(changes: ModelChanges) -> Iterator[tuple[str, list[str]]]:
     )
     yield "parameters and code", [*map(_changed, changes.parameters)]
     yield "data", [*map(_changed, changes.data)]
-    rows = "on the same rows" if changes.same_rows else "each on the rows of its own run, which differ"
-    yield f"metrics, {rows}", [*_metric_lines(changes)]
+    yield f"metrics, {_rows_of(changes)}", [*_metric_lines(changes)]
     unit = "the clear ones first" if any(term.clear for term in changes.terms) else "the largest effect first"
     yield f"weights, {unit}", [*map(_term, changes.terms)]
     yield "categories", [line for change in changes.categories for line in _categories(change)]
-    yield "preprocessing", [*map(_changed, changes.preprocessing)]
+    yield "preprocessing", [*_preprocessing(changes.preprocessing)]
 
 
 def _added(text: str) -> str:
@@ -282,15 +315,55 @@ def _changed(change: Changed) -> str:
     return _moved(f"{change.name}: {change.before} → {change.after}")
 
 
+def _rows_of(changes: ModelChanges) -> str:
+    """Which rows judged."""
+    judged = changes.judged
+    if judged is None:
+        return "each on the rows of its own run, which differ"
+    text = f"on the same {rows_word(judged.rows)}"
+    if judged.noun != "row":
+        text += f" in {judged.clusters:,} {judged.noun}{'' if judged.clusters == 1 else 's'}"
+    if judged.window is None:
+        return text
+    # The window ends with the first moment that is not in it.
+    ends = (judged.window.start, judged.window.end - timedelta(microseconds=1))
+    days = [f"{end.astimezone(zone(changes.timezone)):%Y-%m-%d}" for end in ends if end is not None]
+    return f"{text}, {' to '.join(dict.fromkeys(days))}"
+
+
 def _metric_lines(changes: ModelChanges) -> Iterator[str]:
     for found in changes.metrics:
         name = METRIC_NAMES.get(found.metric, found.metric)
+        if found.difference is not None and found.before is not None and found.after is not None:
+            yield _paired(name, found, found.before.value, found.after.value, found.difference)
+            continue
         before, after = (None if side is None else with_interval(side.value, side.interval)
                          for side in (found.before, found.after))  # fmt: skip
         if before is not None and before == after:
             yield f"  {name}: {before}"
         else:
             yield _changed(Changed(name=name, before=before, after=after))
+
+
+def _paired(name: str, found: MetricChange, before: float, after: float, difference: Estimate) -> str:
+    """Both values and the interval of their difference: their own intervals overlap where it leaves no doubt."""
+    low, high = difference.interval or (0.0, 0.0)
+    change = f"{'+' if difference.value > 0 else ''}{with_interval(difference.value, difference.interval)}"
+    decimals = max(3, len(change.partition(" ")[0].partition(".")[2]))
+    text = f"{name}: {number(before, decimals)} → {number(after, decimals)}, {change}"
+    if difference.interval is None:
+        return _moved(text)
+    if found.metric == "bias" or low <= 0 <= high:
+        return _moved(f"{text}{'' if found.metric == 'bias' else ', may be luck'}")
+    better = (low > 0) == (found.metric in HIGHER_IS_BETTER)
+    return click.style(f"~ {text}, {'better' if better else 'worse'}", fg="green" if better else "red")
+
+
+def _preprocessing(changes: Sequence[Changed]) -> Iterator[str]:
+    """A line for each feature."""
+    for feature, group in groupby(changes, key=lambda change: change.name.rpartition(": ")[0]):
+        figures = [f"{one.name.rpartition(': ')[2]} {one.before or 'none'} → {one.after or 'none'}" for one in group]
+        yield _moved(f"{feature}: {', '.join(figures)}")
 
 
 def _term(change: TermChange) -> str:

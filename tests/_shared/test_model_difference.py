@@ -154,3 +154,31 @@ def test_metrics_of_both_stand_side_by_side() -> None:
     assert [each.metric for each in found.metrics] == ["auc", "log_loss"]
     assert found.metrics[1].before is None
     assert found.same_rows
+
+
+def test_moments_are_of_the_tasks_time_zone() -> None:
+    after = model("b", fit_until=datetime(2013, 7, 1, 4, tzinfo=UTC))
+    (found,) = changes(model(fit_until=None), after, timezone="America/New_York").data
+    assert found.after == "2013-07-01 00:00 America/New_York"
+
+
+def test_figures_of_one_feature_stand_together_the_one_that_moved_most_first() -> None:
+    def encoded(digest: str, distance: float, minute: float) -> ModelInfo:
+        figures = {
+            "distance": FeatureEncodingInfo(figures={"mean": distance, "scale": 10 + distance / 100}),
+            "minute": FeatureEncodingInfo(figures={"mean": minute, "scale": 10 + minute / 50}),
+        }
+        return model(digest, encoding=figures)
+
+    found = changes(encoded("a", 100, 100), encoded("b", 105, 103))
+    assert [each.name for each in found.preprocessing] == [
+        "distance: mean", "distance: scale", "minute: mean", "minute: scale"
+    ]  # fmt: skip
+
+
+def test_a_paired_difference_stands_beside_both_values() -> None:
+    values = {"auc": Estimate(value=0.7)}
+    (found,) = changes(
+        model(), model("b"), before_metrics=values, after_metrics=values, paired={"auc": Estimate(value=0.0)}
+    ).metrics
+    assert found.difference == Estimate(value=0.0)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +18,7 @@ from components._shared.errors import InputError, RegistryError
 from components._shared.evidence import DataEvidence, Estimate, Evaluation, Figures, SliceFigures
 from components._shared.facts import DatasetFacts, Facts
 from components._shared.manifest import Rows
+from components._shared.model_changes import Judged, MetricChange, ModelChanges, Side
 from components._shared.model_files import model_digest, read_model_info
 from components._shared.model_info import FeatureEncodingInfo, ModelInfo, Term
 from components._shared.records import Attempt, Baseline, Lineage, ModelRef
@@ -25,6 +27,7 @@ from components._shared.task import LearningSection, TrainerChoice, evaluation_s
 from components._shared.verdict import Verdict
 from components._shared.windows import Window, Windows
 from pipelines.__main__ import saiki
+from pipelines.commands.diff import _lines
 from tests.small_task import write_task
 
 TRAIN = Window(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2013, 5, 1, tzinfo=UTC))
@@ -56,7 +59,10 @@ def linear(features: dict[str, Any], values: tuple[str, ...], weight: float, **p
             trainer=TrainerChoice(name="linear", parameters=parameters),
         ),
         "terms": (*terms, clear),
-        "encoding": {"shop": FeatureEncodingInfo(values=values), "x": FeatureEncodingInfo(figures={"scale": 2.0})},
+        "encoding": {
+            "shop": FeatureEncodingInfo(values=values),
+            "x": FeatureEncodingInfo(figures={"scale": 1.0 + weight}),
+        },
     }  # fmt: skip
 
 
@@ -100,6 +106,7 @@ def registry(any_root: str, make_model: Callable[..., Path], tmp_path: Path) -> 
         metric = Figures(
             candidate=Estimate(value=0.7 + number / 10),
             champion=Estimate(value=0.65) if number else None,
+            difference=Estimate(value=0.15, interval=(0.05, 0.25)) if number else None,
         )
         evidence = tmp_path / "evidence.json"
         evidence.write_text(facts(task, info, champion, metric, 100 + number).to_json(), encoding="utf-8")
@@ -122,8 +129,9 @@ def test_a_challenger_beside_the_champion_reads_like_a_code_diff(registry: Regis
     for line in (
         "+ y (boolean)",
         "+ epochs: 3",
-        "metrics, on the same rows",
-        "~ AUC: 0.65 → 0.8",
+        "metrics, on the same 101 rows in 3 days",
+        "~ AUC: 0.650 → 0.800, +0.150 [0.050, 0.250], better",
+        "~ x: scale 2 → 3",
         "+ shop: Oslo",
         "- shop: Bern",
         "  92 more: --all",
@@ -142,7 +150,7 @@ def test_all_shows_every_line(registry: Registry) -> None:
 def test_the_other_way_round_everything_is_turned(registry: Registry) -> None:
     lines = run("bb22", "1", "--registry", registry.root).splitlines()
     assert "- y (boolean)" in lines
-    assert "~ AUC: 0.8 → 0.65" in lines
+    assert "~ AUC: 0.800 → 0.650, −0.150 [−0.250, −0.050], worse" in lines
 
 
 def test_a_script_reads_json(registry: Registry) -> None:
@@ -152,6 +160,8 @@ def test_a_script_reads_json(registry: Registry) -> None:
     assert len(found["terms"]) == 100
     assert found["terms"][0]["clear"]
     assert found["before"]["data"]["start"] == "2013-01-01T00:00:00Z"
+    assert found["metrics"][0]["difference"]["interval"] == [0.05, 0.25]
+    assert (found["judged"]["rows"], found["judged"]["clusters"], found["judged"]["noun"]) == (101, 3, "day")
 
 
 def test_colours_are_for_terminals_only(registry: Registry) -> None:
@@ -169,6 +179,39 @@ def test_directories_need_no_registry(make_model: Callable[..., Path], tmp_path:
     described(one, **linear({"x": "numeric"}, (), 1.0))
     text = run(str(one), str(other), "--registry", str(tmp_path / "none"))
     assert "The second model is not linear: there are no weights to compare." in text
+
+
+def test_of_models_that_are_not_linear_it_says_why_there_are_no_weights(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    one, other = make_model("one"), make_model("other")
+    for path in (one, other):
+        learning = read_model_info(path).learning
+        described(path, learning=learning.model_copy(update={"trainer": TrainerChoice(name="mlp")}))
+    text = run(str(one), str(other), "--registry", str(tmp_path / "none"))
+    assert "No coefficients to compare: mlp is not linear." in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "says"),
+    [
+        ("log_loss", Estimate(value=-0.01, interval=(-0.02, -0.005)), "-0.010 [-0.020, -0.005], better"),
+        ("log_loss", Estimate(value=0.01, interval=(-0.01, 0.03)), "+0.010 [-0.010, 0.030], may be luck"),
+        ("bias", Estimate(value=0.01, interval=(0.005, 0.02)), "+0.010 [0.005, 0.020]"),
+        ("auc", Estimate(value=0.01), "+0.01"),
+    ],
+)
+def test_a_paired_difference_says_which_way_is_better(metric: str, difference: Estimate, says: str) -> None:
+    change = MetricChange(metric=metric, before=Estimate(value=0.4), after=Estimate(value=0.41), difference=difference)
+    side = Side(name="x", digest="0" * 64, trainer="mlp")
+    window = Window(start=datetime(2013, 8, 31, 4, tzinfo=UTC), end=datetime(2013, 9, 30, 4, tzinfo=UTC))
+    judged = Judged(rows=26_696, clusters=30, noun="day", window=window)
+    changes = ModelChanges(
+        before=side, after=side, metrics=(change,), same_rows=True, judged=judged, timezone="America/New_York"
+    )
+    lines = [click.unstyle(line).replace("−", "-") for line in _lines(changes, most=None)]
+    assert "metrics, on the same 26,696 rows in 30 days, 2013-08-31 to 2013-09-29" in lines
+    assert lines[-1].endswith(says)
 
 
 def test_a_model_in_a_bucket_is_named_by_its_uri(registry: Registry) -> None:
