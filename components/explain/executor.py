@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from components._shared.errors import DataError
-from components._shared.explanation import Explanation
+from components._shared.errors import DataError, ModelError
+from components._shared.explanation import Dependence, Explanation, FeatureImportance
 from components._shared.manifest import Manifest
 from components._shared.model_files import read_model_info, registered_model
 from components._shared.model_info import ModelInfo
@@ -43,7 +43,7 @@ def explain(
 
     Raises:
         CorruptError, NotFoundError: A model is not the one that was trained, or is gone.
-        ModelError: A model does not load, does not answer, or answers with something else than scores.
+        ModelError: A model does not load, or the candidate does not answer the rows as they are with scores.
         DataError: The rows lack a feature.
     """
     info = read_model_info(model)
@@ -59,31 +59,72 @@ def explain(
             clusters=rows.clusters,
             notices=tuple(notices),
         )
+        unanswered = ""
         if len(rows) >= FEWEST_ROWS:
-            explanation = _asked(explanation, Asked(model, rows), Asked(other, rows) if other else None, rows, section)
-    return Explained(explanation, judge(explanation, section.gates))
+            asked = Asked(other, rows) if other else None
+            explanation, unanswered = _asked(explanation, Asked(model, rows), asked, rows, section)
+    return Explained(explanation, judge(explanation, section.gates, unanswered))
 
 
 def _asked(
     explanation: Explanation, model: Asked, champion: Asked | None, rows: AskedRows, section: ExplanationSection
-) -> Explanation:
-    """The explanation with what the models answered."""
+) -> tuple[Explanation, str]:
+    """The explanation with what the models answered, and why the candidate did not; empty: it did."""
     repeats = repeats_for(len(rows))
     base, mean = base_loss(section.problem, model, rows)
+    explanation = explanation.model_copy(update={"base": mean, "repeats": repeats})
     features = model.info.learning.features
-    found = {name: shuffled_losses(section.problem, model, rows, base, name, repeats, sliced=True) for name in features}
+    try:
+        found = {
+            name: shuffled_losses(section.problem, model, rows, base, name, repeats, sliced=True) for name in features
+        }
+    except ModelError as cause:
+        why = f"What matters to the model cannot be said. {cause.what}."
+        return explanation.model_copy(update={"notices": (*explanation.notices, why)}), why
+    notices = list(explanation.notices)
     beside: dict[str, Shuffled] = {}
     if champion is not None:
-        own, _ = base_loss(section.problem, champion, rows)
-        beside = {
-            name: shuffled_losses(section.problem, champion, rows, own, name, repeats, sliced=False)
-            for name in champion.info.learning.features
-            if name in features
-        }
+        try:
+            beside = _beside(champion, rows, features, repeats, section)
+        except ModelError as cause:
+            notices.append(f"The champion was left out. {cause.what}.")
+            champion = None
     table = importance_table(found, shares(found, rows), features, beside, model.info.native)
+    lines, unsaid = _lines(model, champion, rows, table, section)
+    update = {"importances": table, "dependences": lines, "notices": (*notices, *unsaid)}
+    return explanation.model_copy(update=update), ""
+
+
+def _beside(
+    champion: Asked, rows: AskedRows, features: Container[str], repeats: int, section: ExplanationSection
+) -> dict[str, Shuffled]:
+    """The champion's losses under the shuffles of the features that it has too."""
+    base, _ = base_loss(section.problem, champion, rows)
+    return {
+        name: shuffled_losses(section.problem, champion, rows, base, name, repeats, sliced=False)
+        for name in champion.info.learning.features
+        if name in features
+    }
+
+
+def _lines(
+    model: Asked,
+    champion: Asked | None,
+    rows: AskedRows,
+    table: tuple[FeatureImportance, ...],
+    section: ExplanationSection,
+) -> tuple[tuple[Dependence, ...], list[str]]:
+    """The partial dependences, as far as the models answer, and notices."""
+    features = [(one.feature, one.kind) for one in table]
     outputs = tuple(str(one) for one in section.classes or ())
-    lines = dependences(model, champion, rows, [(one.feature, one.kind) for one in table], outputs, section.timezone)
-    return explanation.model_copy(update={"base": mean, "repeats": repeats, "importances": table, "dependences": lines})
+    try:
+        return dependences(model, champion, rows, features, outputs, section.timezone), []
+    except ModelError as cause:
+        if champion is None:
+            return (), [f"How the score moves with a feature cannot be said. {cause.what}."]
+        lines, notices = _lines(model, None, rows, table, section)
+        # If the candidate answers alone, it was the champion that did not.
+        return lines, notices or [f"The champion was left out of the partial dependences. {cause.what}."]
 
 
 @contextmanager

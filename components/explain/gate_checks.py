@@ -11,29 +11,36 @@ FEWEST_ROWS = 30
 _SHOWN = 3
 
 
-def judge(explanation: Explanation, gates: ExplanationGates) -> Verdict:
-    """The verdict on what a model has learned; with no gates declared it passes."""
-    checks = tuple(_checks(explanation, gates))
+def judge(explanation: Explanation, gates: ExplanationGates, unanswered: str = "") -> Verdict:
+    """The verdict on what a model has learned; with no gates declared it passes.
+
+    Args:
+        explanation: What it has learned.
+        gates: The limits.
+        unanswered: Why it did not answer the rows with values replaced, in sentences; empty: it did.
+    """
+    if not unanswered and explanation.rows < FEWEST_ROWS:
+        unanswered = f"There are {explanation.rows} labelled rows, too few to say what matters to the model."
+    checks = tuple(_checks(explanation, gates, unanswered))
     failed = [check.reason for check in checks if check.outcome == "failed"]
     unsure = [check.reason for check in checks if check.outcome == "cannot_judge"]
     return Verdict(
         subject="explanation",
         outcome=merge(check.outcome for check in checks),
         checks=checks,
-        summary=(failed or unsure or [_what_matters(explanation)])[0],
+        summary=(failed or unsure or [unanswered or _what_matters(explanation)])[0],
     )
 
 
-def _checks(explanation: Explanation, gates: ExplanationGates) -> list[Check]:
+def _checks(explanation: Explanation, gates: ExplanationGates, unanswered: str) -> list[Check]:
     wanted = [
         *([("largest_share", "")] if gates.largest_share is not None else []),
         *(("must_matter", name) for name in gates.must_matter),
         *(("must_not_matter", name) for name in gates.must_not_matter),
     ]
-    if wanted and explanation.rows < FEWEST_ROWS:
-        reason = f"There are {explanation.rows} labelled rows to ask the model for, too few to say what matters to it."
+    if unanswered:
         names = [".".join(filter(None, ["explanation", *gate])) for gate in wanted]
-        return [Check(name=name, outcome="cannot_judge", reason=reason) for name in names]
+        return [Check(name=name, outcome="cannot_judge", reason=unanswered) for name in names]
     table = {found.feature: found for found in explanation.importances}
     checks = []
     for gate, name in wanted:
@@ -122,8 +129,6 @@ def _surely_matters(importance: Estimate) -> bool | None:
 
 def _what_matters(explanation: Explanation) -> str:
     """The three most important features, in a sentence."""
-    if explanation.rows < FEWEST_ROWS:
-        return f"There are {explanation.rows} labelled rows, too few to say what matters to the model."
     top = [found for found in explanation.importances[:_SHOWN] if found.share > 0]
     if not top:
         return "Shuffling no feature makes the model worse: it has learned nothing from them."

@@ -13,13 +13,14 @@ import pytest
 
 from components._shared.explanation import Dependence, Explanation, FeatureImportance
 from components._shared.manifest import Manifest
-from components._shared.model_files import MODEL_JSON, read_model_info
+from components._shared.model_files import MODEL_JSON, model_digest, read_model_info
 from components._shared.model_info import ModelInfo
 from components._shared.records import ModelRef
 from components._shared.task import ExplanationSection
 from components._shared.verdict import Check
 from components.explain.executor import Explained, explain
 from components.train.executor import train
+from components.train.export import write_saved_model
 from tests.synthetic_rows import START, TYPES, learning, manifest, rows
 
 FEATURES = {"number": "numeric", "noise": "numeric", "shop": "categorical", "flag": "boolean", "seen at": "datetime"}
@@ -335,6 +336,82 @@ def test_a_champion_that_may_have_learned_from_the_rows_is_not_asked(
     assert found.explanation.notices == (
         "The champion was not asked: it may have learned from the labels of these rows.",
     )
+
+
+@pytest.fixture(scope="module")
+def brittle(model_for: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose score is no number for high numbers in Rome."""
+    import tensorflow as tf
+
+    folder, info = tmp_path_factory.mktemp("brittle") / "model", read_model_info(model_for())
+
+    def score(given: dict[str, Any]) -> Any:
+        number = tf.where(tf.math.is_nan(given["number"]), 10.0, given["number"])
+        never = tf.logical_and(given["shop"] == "Rome", number > 10)
+        return tf.where(never, float("nan"), tf.sigmoid((number - 10) / 2))
+
+    write_saved_model(folder, info.inputs, score)
+    own = info.model_copy(update={"digest": model_digest(folder), "terms": (), "coefficients": {}})
+    (folder / MODEL_JSON).write_text(own.to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def without_high_numbers_in_rome(test_part: Any) -> Manifest:
+    """Rows that the brittle model answers, for as long as nothing is replaced."""
+    numbers = planted(600, seed=9)["number"]
+    part: Manifest = test_part(count=600, shop=["Oslo" if number and number > 10 else "Rome" for number in numbers])
+    return part
+
+
+@pytest.mark.parametrize("gates", [{}, {"largest_share": 0.9, "must_matter": ["number"]}])
+def test_a_candidate_whose_scores_become_no_numbers_cannot_be_judged(
+    gates: dict[str, Any], brittle: Path, without_high_numbers_in_rome: Manifest
+) -> None:
+    found = explain(model=brittle, examples=without_high_numbers_in_rome, section=section(**gates))
+
+    assert found.verdict.outcome == ("cannot_judge" if gates else "passed")
+    assert [(one.name, one.outcome) for one in found.verdict.checks] == [
+        (f"explanation.{gate}", "cannot_judge") for gate in ("largest_share", "must_matter.number") if gates
+    ]
+    assert all(one.reason == found.verdict.summary for one in found.verdict.checks)
+    assert "no finite numbers once values of number are replaced" in found.verdict.summary
+    assert found.explanation.notices == (found.verdict.summary,)
+    assert (found.explanation.rows, found.explanation.importances, found.explanation.dependences) == (600, (), ())
+    assert np.isfinite(found.explanation.base.value)
+    assert Explanation.from_json(found.explanation.to_json()) == found.explanation
+
+
+def test_a_champion_whose_scores_become_no_numbers_is_left_out(
+    brittle: Path, without_high_numbers_in_rome: Manifest, model_for: Any
+) -> None:
+    given = {"examples": without_high_numbers_in_rome, "section": section(must_matter=["number"])}
+
+    found = explain(model=model_for(), **given, registered=ref_of(brittle))
+    alone = explain(model=model_for(), **given)
+
+    (notice,) = found.explanation.notices
+    assert notice.startswith("The champion was left out. ") and "no finite numbers" in notice
+    assert found.verdict == alone.verdict and found.verdict.outcome == "passed"
+    assert found.explanation.model_copy(update={"notices": ()}) == alone.explanation
+
+
+def test_lines_that_a_model_does_not_answer_are_left_out(
+    brittle: Path, without_high_numbers_in_rome: Manifest, model_for: Any
+) -> None:
+    from components.explain.asking import Asked, asked_rows
+    from components.explain.executor import _lines
+
+    rows_ = asked_rows(without_high_numbers_in_rome, list(FEATURES), ["shop"], 600)
+    good, bad = Asked(model_for(), rows_), Asked(brittle, rows_)
+    importances = explain(model=model_for(), examples=without_high_numbers_in_rome, section=section()).explanation
+
+    lines, notices = _lines(good, bad, rows_, importances.importances, section())
+    none, (reason,) = _lines(bad, good, rows_, importances.importances, section())
+
+    assert lines == importances.dependences and none == ()
+    assert notices[0].startswith("The champion was left out of the partial dependences. ")
+    assert reason.startswith("How the score moves with a feature cannot be said. ")
 
 
 def test_a_sample_is_the_same_for_as_long_as_the_rows_are(model_for: Any, test_part: Any) -> None:
