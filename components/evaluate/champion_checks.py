@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components._shared.evidence import Evaluation, Figures, SliceFigures
+from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
 from components._shared.gates import METRIC_NAMES, Metric, SliceTolerance, Tolerance, is_better
 from components._shared.measuring.evidence_of_gain import Other, gain_of
 from components._shared.measuring.false_discoveries import worsened_slices
@@ -92,7 +92,7 @@ def _improves(metric: Metric, found: Figures | None) -> Check:
         interval=found.difference.interval,
         limit=limit,
         outcome="passed" if better else "failed",
-        reason=sentence(f"{compared(metric, found)}; it must be better."),
+        reason=sentence(f"{_compared(metric, found)}; it must be better."),
     )
 
 
@@ -120,12 +120,12 @@ def _tolerated(other: Other, metric: Metric, tolerance: Tolerance, evaluation: E
         interval=difference.interval,
         limit=limit,
         outcome="passed" if worst <= tolerance.worse_by else "failed",
-        reason=sentence(f"{compared(metric, found, other)}; {allowed}{evidence}."),
+        reason=sentence(f"{_compared(metric, found, other)}; {allowed}{evidence}."),
     )
 
 
 def _slices(rule: SliceTolerance, slices: tuple[SliceFigures, ...]) -> list[Check]:
-    """A check for each slice that is worse beyond doubt; one for the slice nearest to it if none is."""
+    """A check for each slice that is clearly worse; one for the slice nearest to it if none is."""
     name = f"champion.slices.{rule.metric}"
     allowed = f"worse by at most {number(rule.worse_by)}" if rule.worse_by else "not worse"
     limit = f"{allowed} in slices of at least {rule.min_rows:,} rows"
@@ -148,10 +148,8 @@ def _slices(rule: SliceTolerance, slices: tuple[SliceFigures, ...]) -> list[Chec
         figures = one.found.metrics[rule.metric]
         assert figures.difference is not None
         place = f"where {one.found.column} is {one.found.value} ({rows_word(one.found.rows)})"
-        said = f"{compared(rule.metric, figures)} {place}"
-        words = (
-            f"{said}, beyond doubt" if one.worse else f"no slice breaks the limit beyond doubt; nearest to it, {said}"
-        )
+        said = f"{_compared(rule.metric, figures)} {place}"
+        words = f"{said}, hardly by luck" if one.worse else f"no slice clearly breaks the limit; nearest to it, {said}"
         checks.append(
             Check(
                 name=name,
@@ -164,3 +162,13 @@ def _slices(rule: SliceTolerance, slices: tuple[SliceFigures, ...]) -> list[Chec
             )
         )
     return checks
+
+
+def _compared(metric: Metric, found: Figures, other: Other = "champion") -> str:
+    """By how much it is better or worse, without the interval: the check has that, with the sign of its figure."""
+    bare = {
+        name: Estimate(value=one.value)
+        for name, one in (("difference", found.difference), ("reference_difference", found.reference_difference))
+        if one is not None
+    }
+    return compared(metric, found.model_copy(update=bare), other)

@@ -7,12 +7,14 @@ from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Metric
 from components._shared.measuring.evidence_of_gain import chance_of_luck, gain_of, level_of_a_look
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
+from components.judge.report.constants import constant_remark
 from components.judge.report.wording import (
-    constant_remark,
+    decimals_beyond,
     decimals_of,
     extent,
     interval,
     metric_name,
+    nobody_acts_on,
     number,
     period,
     plural,
@@ -43,9 +45,10 @@ def decide(verdicts: tuple[Verdict, ...], evaluation: Evaluation, gates: Evaluat
     checks = tuple(check for verdict in verdicts for check in verdict.checks)
     match outcome:
         case "passed":
-            reason = _why_passed(checks, evaluation, gates) + _although(evaluation, better=False)
+            reason = _why_passed(checks, evaluation, gates) + _although(evaluation, gates, better=False)
         case "failed":
-            reason = _why_not(verdicts, "failed", evaluation, gates) + _although(evaluation, better=True)
+            reason = _why_not(verdicts, "failed", evaluation, gates)
+            reason += _no_clear_gain(verdicts, gates) + _although(evaluation, gates, better=True)
         case "cannot_judge":
             reason = _why_not(verdicts, "cannot_judge", evaluation, gates)
     clauses = [reason]
@@ -53,7 +56,7 @@ def decide(verdicts: tuple[Verdict, ...], evaluation: Evaluation, gates: Evaluat
         judged = extent(evaluation.rows, evaluation.clusters, gates)
         when = f", {period(evaluation.window, gates.timezone)}" if evaluation.window else ""
         clauses.append(f"judged over {judged}{when}")
-        if remark := constant_remark(evaluation):
+        if remark := constant_remark(evaluation, gates):
             clauses.append(remark)
     return Verdict(
         subject="candidate",
@@ -93,8 +96,7 @@ def _evidence(evaluation: Evaluation, figures: Figures, gates: EvaluationSection
     if not amount.value:
         said = f"{metric_name(primary)} is the same as the champion’s"
     if chance is not None and chance <= level_of_a_look(gates.champion.false_alarms, evaluation.looks) and better:
-        looks = evaluation.looks
-        return f"{said} beyond doubt (one-sided, {looks} looks a quarter)" if looks > 1 else f"{said} beyond doubt"
+        return f"{said}, hardly by luck"
     return f"{said}, which the data cannot tell from luck; in doubt the task promotes"
 
 
@@ -123,23 +125,36 @@ def _clause_of(check: Check, evaluation: Evaluation, gates: EvaluationSection) -
     better, amount = _as_gain(metric, difference)
     if better or amount.value <= tolerance.worse_by:
         return _clause(check.reason)
+    decimals = decimals_beyond(amount.value, tolerance.worse_by, decimals_of(amount))
     return (
-        f"{metric_name(metric)} is worse than the champion’s by {_amount(amount)} "
+        f"{metric_name(metric)} is worse than the champion’s by {_amount(amount, decimals)} "
         f"where {number(tolerance.worse_by)} is allowed"
     )
 
 
-def _although(evaluation: Evaluation, *, better: bool) -> str:
-    """The first metric that speaks against the decision beyond doubt: a conflict that the reader must see."""
+def _although(evaluation: Evaluation, gates: EvaluationSection, *, better: bool) -> str:
+    """The first metric that speaks against the decision, hardly by luck: a conflict that the reader must see."""
     found = []
     for metric, figures in evaluation.overall.metrics.items():
-        if metric == "bias" or figures.difference is None or figures.difference.interval is None:
+        if metric == "bias" or nobody_acts_on(metric, gates):
+            continue
+        if figures.difference is None or figures.difference.interval is None:
             continue
         is_better, amount = _as_gain(metric, figures.difference)
         if is_better == better and amount.interval is not None and min(amount.interval) > 0:
             word = "better" if better else "worse"
             found.append((list(METRIC_NAMES).index(metric), f"{metric_name(metric)} is {word} by {_amount(amount)}"))
     return f", although {min(found)[1]}" if found else ""
+
+
+def _no_clear_gain(verdicts: tuple[Verdict, ...], gates: EvaluationSection) -> str:
+    """That the primary did not clearly improve either, where something else is the first reason."""
+    name = f"champion.improve.{gates.champion.primary}"
+    checks = [check for verdict in verdicts for check in verdict.checks]
+    first = next((check.name for check in checks if check.outcome == "failed"), name)
+    unsure = any(check.name == name and check.outcome != "passed" for check in checks)
+    said = f", and {metric_name(gates.champion.primary)} did not clearly improve"
+    return said if unsure and first != name else ""
 
 
 def _as_gain(metric: Metric | str, difference: Estimate) -> tuple[bool, Estimate]:
@@ -152,8 +167,8 @@ def _as_gain(metric: Metric | str, difference: Estimate) -> tuple[bool, Estimate
     return better, Estimate(value=-difference.value, interval=turned)
 
 
-def _amount(found: Estimate) -> str:
-    decimals = decimals_of(found)
+def _amount(found: Estimate, decimals: int | None = None) -> str:
+    decimals = decimals_of(found) if decimals is None else decimals
     return f"{number(found.value, decimals)} {interval(found.interval, decimals)}".strip()
 
 

@@ -8,10 +8,20 @@ from markupsafe import Markup
 
 from components._shared.evidence import Estimate
 from components._shared.facts import Facts
-from components._shared.gates import HIGHER_IS_BETTER
+from components._shared.gates import HIGHER_IS_BETTER, Metric
 from components._shared.ledger import Block, Outcome, Settlement, gain_of, gain_over_constant, promised_gain
 from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
-from components.judge.report.wording import METRIC_MEANINGS, metric_name, moment, number, period, plural, shorten
+from components.judge.report.wording import (
+    METRIC_MEANINGS,
+    capital,
+    metric_name,
+    moment,
+    number,
+    period,
+    plural,
+    shorten,
+    signed,
+)
 
 OUTCOMES: dict[Outcome, tuple[str, str, str]] = {
     "kept": ("Promise kept", "passed", "✓"),
@@ -21,6 +31,21 @@ OUTCOMES: dict[Outcome, tuple[str, str, str]] = {
     "cannot_tell": ("Cannot tell yet", "unsettled", "?"),
 }
 """Outcome → name, how it is coloured, its mark."""
+
+_MEANS: dict[tuple[Outcome, str], str] = {
+    (
+        "kept",
+        "promoted",
+    ): "Kept: not clearly less than promised, both intervals considered, and not clearly worse beside "
+    "what it replaced.",
+    ("kept", "rejected"): "Kept: it was right to turn the candidate down, for it is not clearly better.",
+    (
+        "short",
+        "promoted",
+    ): "Less than promised: clearly so, both intervals considered, but not clearly worse beside what it replaced.",
+}
+"""Outcome and result → what the name says."""
+_OTHERS: tuple[Metric, ...] = ("cost", "calibration_error", "log_loss")
 
 RESULTS = {"promoted": "promoted", "rejected": "not promoted"}
 
@@ -42,6 +67,17 @@ class OutcomeRow:
 
 
 @dataclass(frozen=True)
+class OtherMetric:
+    """Another metric of what came: the gain on the whole and on each block, positive is better."""
+
+    name: str
+    whole: Figure
+    side: str
+    blocks: tuple[Figure, ...]
+    trend: str
+
+
+@dataclass(frozen=True)
 class Afterwards:
     """A settled decision, in words and drawn.
 
@@ -51,6 +87,8 @@ class Afterwards:
         decided: What was decided, and when.
         beside: What the gain is measured against.
         settled: Until when rows were looked at.
+        others: Metrics besides the promised one, as far as they were measured.
+        means: What the outcome's name says, in a sentence.
     """
 
     record: str
@@ -72,13 +110,15 @@ class Afterwards:
     proposal: str
     settled: str
     rows: tuple[OutcomeRow, ...]
+    others: tuple[OtherMetric, ...]
+    means: str
 
 
 def own(facts: Facts, settlements: tuple[Settlement, ...]) -> list[Settlement]:
     """The latest settlement of this candidate's own decision, if there is one."""
     mine = [one for one in settlements if one.decision.candidate.digest == facts.model.digest]
     same = [one for one in mine if one.decision.as_of == facts.windows.as_of] or mine
-    return sorted(same, key=lambda one: (one.number, one.settled_as_of))[-1:]
+    return sorted(same, key=lambda one: (one.whole.window.end, one.settled_as_of))[-1:]
 
 
 def afterwards(settlement: Settlement, timezone: str) -> Afterwards:
@@ -100,13 +140,15 @@ def afterwards(settlement: Settlement, timezone: str) -> Afterwards:
         overridden=shorten(decision.overridden, 300),
         metric=metric_name(promise.metric),
         meaning=METRIC_MEANINGS.get(promise.metric, ""),
-        beside="the champion of then" if against_champion else "a constant",
+        beside="the champion at the time" if against_champion else "a constant",
         promised=_amount(_promised(settlement)[1]),
         came=_amount(settlement.gain),
         reason=shorten(settlement.reason, 600),
         proposal=shorten(settlement.proposal, 300),
         settled=moment(settlement.settled_as_of, timezone),
         rows=_rows(settlement, timezone),
+        others=_others(settlement),
+        means=_MEANS.get((settlement.outcome, decision.result), ""),
     )
 
 
@@ -140,6 +182,43 @@ def _came_true(settlement: Settlement, block: Block) -> tuple[float | None, floa
         return figures.candidate.value, other, gain_of(metric, figures)
     other = figures.constant if figures.reference is None else figures.reference.value
     return figures.candidate.value, other, gain_over_constant(metric, figures)
+
+
+def _others(settlement: Settlement) -> tuple[OtherMetric, ...]:
+    """Cost, calibration error and log-loss, those that the settlement holds; the promised one has its own table."""
+    found = []
+    for metric in _OTHERS:
+        gain = _gain_on(settlement, settlement.whole, metric)
+        if metric == settlement.decision.promise.metric or gain is None:
+            continue
+        blocks = [_gain_on(settlement, block, metric) for block in settlement.blocks]
+        places = places_of(gain, *blocks)
+        found.append(
+            OtherMetric(
+                name=capital(metric_name(metric)),
+                whole=figure(gain, sign=True, decimals=places),
+                side=side(gain),
+                blocks=tuple(figure(one, sign=True, decimals=places) for one in blocks),
+                trend=_trend(blocks, places),
+            )
+        )
+    return tuple(found)
+
+
+def _gain_on(settlement: Settlement, block: Block, metric: Metric) -> Estimate | None:
+    figures = block.metrics.get(metric)
+    if figures is None:
+        return None
+    if settlement.decision.champion is not None:
+        return gain_of(metric, figures)
+    return gain_over_constant(metric, figures)
+
+
+def _trend(blocks: list[Estimate | None], places: int | None) -> str:
+    """From the first block to the last, in figures; nothing of a single block."""
+    if len(blocks) < 2 or blocks[0] is None or blocks[-1] is None:
+        return ""
+    return f"{signed(blocks[0].value, places)} in the first block, {signed(blocks[-1].value, places)} in the last"
 
 
 def _rows(settlement: Settlement, timezone: str) -> tuple[OutcomeRow, ...]:

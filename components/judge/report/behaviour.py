@@ -89,6 +89,29 @@ def asked(facts: Facts) -> str:
     return f"{text}."
 
 
+def notes(facts: Facts) -> list[str]:
+    """What a reader has to know beside the table."""
+    found = facts.behaviour
+    said = []
+    if found.near and any(test.champion is not None for test in found.tests):
+        said.append(
+            f"The {count(found.near)} nearest rows are those nearest by the candidate’s scores; the champion’s lie "
+            "elsewhere, so in decisions the champion looks steadier here than it is."
+        )
+    uppers = {
+        round(test.violations.interval[1], 4)
+        for test in found.tests
+        if test.violations is not None and not test.violations.value and test.violations.interval is not None
+    }
+    if len(uppers) > 1:
+        said.append(
+            f"Where no row broke the expectation, the interval still has an upper end, and not the same everywhere: "
+            f"rows of one {cluster_noun(facts.gates)} are alike, so they count as fewer rows, and the more alike in a "
+            "test, the fewer."
+        )
+    return said
+
+
 def _row(test: BehaviourFound, facts: Facts, outcome: Outcome | None) -> BehaviourRow:
     return BehaviourRow(
         name=shorten(test.name, 63),
@@ -112,7 +135,7 @@ def _row(test: BehaviourFound, facts: Facts, outcome: Outcome | None) -> Behavio
 
 
 def _where(test: BehaviourFound) -> str:
-    if test.near is None or test.elsewhere is None:
+    if test.near is None or test.elsewhere is None or not (test.near.value or test.elsewhere.value):
         return ""
     return f"{percent(test.near.value)} near the threshold, {percent(test.elsewhere.value)} elsewhere"
 

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from components.judge.report.wording import capital, count, moment, number, shorten, telling
+from components.judge.report.wording import capital, count, moment, number, shorten
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -56,6 +56,5 @@ def _environment() -> jinja2.Environment:
         "moment": moment,
         "number": number,
         "shorten": shorten,
-        "telling": telling,
     }
     return environment

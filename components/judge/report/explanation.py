@@ -14,8 +14,17 @@ from components._shared.facts import Facts
 from components._shared.model_info import Term
 from components.judge.report import plots
 from components.judge.report.curves import Panel
-from components.judge.report.rows import Figure, around_zero, figure, from_zero, places_of
-from components.judge.report.wording import count, estimate, interval, number, percent, percent_interval, shorten
+from components.judge.report.rows import Figure, around_zero, figure, from_zero, places_of, side
+from components.judge.report.wording import (
+    count,
+    estimate,
+    interval,
+    listed,
+    number,
+    percent,
+    percent_interval,
+    shorten,
+)
 
 _MOST_FEATURES, _FEW = 12, 3
 _MOST_FEATURES_AT_ALL = 200
@@ -92,6 +101,25 @@ def importance_rows(facts: Facts) -> tuple[list[ImportanceRow], list[ImportanceR
     return rows[:first], rows[first:]
 
 
+def importance_sentence(facts: Facts) -> str:
+    """Which features carry the model, which did harm, and of which it is not certain."""
+    if facts.explanation is None or not facts.explanation.importances:
+        return ""
+    sides = [(one, side(one.importance)) for one in facts.explanation.importances[:_MOST_FEATURES_AT_ALL]]
+    carry = [f"{shorten(one.feature, 40)} ({percent(one.share)})" for one, found in sides if found == "better"]
+    harm = [shorten(one.feature, 40) for one, found in sides if found == "worse"]
+    unsure = [shorten(one.feature, 40) for one, found in sides if found == "unclear"]
+    said = [
+        f"{listed(carry)} carr{'ies' if len(carry) == 1 else 'y'} the model" if carry else "No feature clearly matters"
+    ]
+    if unsure:
+        said.append(f"of {listed(unsure)} the interval holds zero")
+    sentence = f"{'; '.join(said)}."
+    if harm:
+        sentence += f" The importance of {listed(harm)} is below zero: on these rows using it did harm."
+    return sentence
+
+
 def _flag(feature: str, outcomes: Mapping[str, str]) -> str:
     """The gate about this feature that did not pass, or nothing."""
     for name, outcome in outcomes.items():
@@ -103,11 +131,12 @@ def _flag(feature: str, outcomes: Mapping[str, str]) -> str:
 def _importance_row(one: FeatureImportance, axis: plots.Range, places: int | None, flag: str) -> ImportanceRow:
     alt = f"{one.feature}: importance {estimate(one.importance, places)}"
     alt += f", champion {estimate(one.champion, places)}" if one.champion else ""
+    certain = one.importance.interval is None or side(one.importance) == "better"
     return ImportanceRow(
         feature=shorten(one.feature, 80),
         kind=one.kind,
         importance=figure(one.importance, decimals=places),
-        share=percent(one.share),
+        share=percent(one.share) if certain else "not certain",
         share_interval=percent_interval(one.share_interval),
         champion=figure(one.champion, decimals=places),
         native=tuple(f"{shorten(name, 40)} {number(value)}" for name, value in sorted(one.native.items())),

@@ -10,9 +10,12 @@ from components._shared.verdict import Check, Outcome
 from components.judge.report.wording import (
     OUTCOME_NAMES,
     count,
+    decimals_beyond,
     decimals_of,
     gate_name,
     interval,
+    listed,
+    metric_name,
     number,
     percent,
     percent_interval,
@@ -56,7 +59,7 @@ def gate_rows(facts: Facts) -> list[GateRow]:
         facts.verdict.checks,
         key=lambda check: (_FAILURES_FIRST.index(check.outcome), bool(check.slice), _place(check.name)),
     )
-    return [_gate_row(check) for check in checks]
+    return [_gate_row(check, facts) for check in checks]
 
 
 def _place(name: str) -> int:
@@ -77,10 +80,15 @@ def split_gates(facts: Facts) -> tuple[list[GateRow], list[GateRow]]:
     return [*not_passed, *shown], [row for row in passed if row not in shown]
 
 
-def _gate_row(check: Check) -> GateRow:
+def _gate_row(check: Check, facts: Facts) -> GateRow:
     decimals = decimals_of(Estimate(value=check.observed or 0.0, interval=check.interval))
     if decimals is not None and abs(check.observed or 0.0) < 1:
         decimals = max(decimals, 3)
+    limit = shorten(readable(check.limit)) or "has to hold"
+    if check.name == f"champion.improve.{facts.gates.champion.primary}" and facts.gates.champion.improve == "evidence":
+        limit = _luck_allowed(facts)
+    if check.observed is not None and check.outcome == "failed":
+        decimals = decimals_beyond(abs(check.observed), _limit_of(check, facts), decimals)
     # Written as its limit is: 6.1 % where at most 15 % is allowed.
     is_share = check.name.startswith("behaviour.tests.") and check.observed is not None
     return GateRow(
@@ -89,11 +97,43 @@ def _gate_row(check: Check) -> GateRow:
         slice=shorten(check.slice),
         observed=percent(check.observed) if is_share else _observed(check, decimals),
         interval=percent_interval(check.interval) if is_share else interval(check.interval, decimals),
-        limit=shorten(readable(check.limit)) or "has to hold",
+        limit=limit,
         outcome=check.outcome,
         outcome_name=OUTCOME_NAMES[check.outcome],
         reason=shorten(readable(check.reason), 600),
     )
+
+
+def _luck_allowed(facts: Facts) -> str:
+    """What chance of luck the task allows to a promotion."""
+    share = percent(facts.gates.champion.false_alarms)
+    looks = facts.evaluation.looks
+    shared = f", shared by {count(looks)} looks" if looks > 1 else ""
+    return f"better, hardly by luck: {share} a quarter{shared}"
+
+
+def _limit_of(check: Check, facts: Facts) -> float:
+    """How much worse it may be, of a gate beside the champion; else what was observed, so nothing is compared."""
+    tolerance = next(
+        (found for metric, found in facts.gates.champion.tolerance.items() if check.name == f"champion.{metric}"), None
+    )
+    return tolerance.worse_by if tolerance else abs(check.observed or 0.0)
+
+
+def evidence_note(facts: Facts) -> str:
+    """Whether the gates beside the champion go by an estimate or by its interval."""
+    gates = facts.gates.champion
+    if not facts.evaluation.champion:
+        return ""
+    by_interval = [name for name, found in gates.tolerance.items() if found.evidence == "interval"]
+    whole = [metric_name(name) for name in by_interval if name != gates.primary or gates.improve != "evidence"]
+    estimates = "limit on a metric over all rows goes by the estimate, whatever its interval"
+    by_estimate = f"every {'other ' if gates.improve == 'evidence' else ''}{estimates}"
+    if whole:
+        by_estimate += f", but {listed(whole)} by the whole interval"
+    if gates.improve != "evidence":
+        return f"{by_estimate[:1].upper()}{by_estimate[1:]}."
+    return f"That {metric_name(gates.primary)} is better has to be hardly luck; {by_estimate}."
 
 
 def _observed(check: Check, decimals: int | None) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from components._shared.evidence import Evaluation
 from components._shared.facts import Facts
-from components._shared.gates import METRICS_OF, is_better
-from components.judge.report.wording import extent, listed, metric_name, moment, period, plural, telling
+from components.judge.report.constants import constant_fact
+from components.judge.report.wording import extent, moment, period, plural
 
 
 def key_facts(facts: Facts) -> list[tuple[str, str, str]]:
@@ -18,13 +17,13 @@ def key_facts(facts: Facts) -> list[tuple[str, str, str]]:
         _labels(facts),
         _compared_with(facts),
         _fair_rows(facts),
-        _constant(evaluation),
+        constant_fact(facts),
     ]
 
 
 def _labels(facts: Facts) -> tuple[str, str, str]:
     pending = facts.data.rows.label_pending
-    young = f"{plural(pending, 'row is', 'rows are')} too young for a label and judged nothing" if pending else ""
+    young = f"{plural(pending, 'row is', 'rows are')} too young for a label and left aside" if pending else ""
     if facts.windows.labelled_until is None:
         return "Labels", "known for every row" if not pending else "partly known", young or "this task has no time"
     until = moment(facts.windows.labelled_until, facts.windows.timezone)
@@ -57,21 +56,3 @@ def _fair_rows(facts: Facts) -> tuple[str, str, str]:
         f"rows from {since}",
         f"{plural(evaluation.left_out, 'earlier row')} left out: a model had learnt from that time",
     )
-
-
-def _constant(evaluation: Evaluation) -> tuple[str, str, str]:
-    name = "A constant prediction"
-    if feared := telling(evaluation.constant_beats_both):
-        names = listed([metric_name(metric) for metric in feared])
-        return name, f"beats {'both models' if evaluation.champion else 'the candidate'}", f"in {names}"
-    better = {
-        metric: is_better(metric, figures.candidate.value, figures.constant)
-        for metric, figures in evaluation.overall.metrics.items()
-        if figures.constant is not None
-    }
-    compared = [metric for metric in telling(METRICS_OF[evaluation.problem]) if metric in better]
-    if not compared:
-        return name, "was not compared", "no metric could be computed"
-    if lost := [metric_name(metric) for metric in compared if not better[metric]]:
-        return name, "is not beaten everywhere", f"the candidate is no better in {listed(lost)}"
-    return name, "is beaten by the candidate", f"in {listed([metric_name(metric) for metric in compared])}"

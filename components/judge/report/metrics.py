@@ -11,8 +11,10 @@ from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigu
 from components._shared.facts import Facts
 from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric
 from components._shared.measuring.evidence_of_gain import chance_of_luck, gain_of, turned
-from components._shared.measuring.false_discoveries import adjusted
-from components.judge.report import plots
+from components._shared.measuring.false_discoveries import SliceWorsening, adjusted, worsened_slices
+from components._shared.task import EvaluationSection
+from components.judge.report import constants, plots
+from components.judge.report.rows import places_of
 from components.judge.report.wording import (
     METRIC_MEANINGS,
     capital,
@@ -20,9 +22,12 @@ from components.judge.report.wording import (
     decimals_of_figures,
     estimate,
     interval,
+    metric_label,
     metric_name,
+    nobody_acts_on,
     number,
     percent,
+    plural,
     readable,
     shorten,
     signed,
@@ -31,6 +36,10 @@ from components.judge.report.wording import (
 _MOST_OPEN, _FEW = 15, 5
 _LARGE = 0.01
 FALSE_DISCOVERIES = 0.05
+LEAST_POSITIVES = 5
+TOO_FEW = "too few positives"
+_RANKING: tuple[Metric, ...] = ("auc", "pr_auc")
+_MOST_WORSE = 12
 MOST_SLICES = 400
 
 
@@ -41,6 +50,8 @@ class MetricRow:
     Attributes:
         meaning: What it measures, for a reader who has not met it.
         direction: Which way is better, in words.
+        constant_is: What the constant does in this metric, in words.
+        constant_wins: That the constant is the best of all, or may be, or empty.
         tells: `better`, `worse` or `unclear`: what the interval of the difference says.
         allowed: How much worse than the champion it may be, or empty.
     """
@@ -54,7 +65,8 @@ class MetricRow:
     champion: str
     champion_interval: str
     constant: str
-    constant_wins: bool
+    constant_is: str
+    constant_wins: str
     difference: str
     difference_interval: str
     tells: str
@@ -80,6 +92,15 @@ class SliceRow:
     troubles: tuple[str, ...]
     cells: tuple[str, ...]
     is_all: bool = False
+
+
+@dataclass(frozen=True)
+class WorseSlices:
+    """Slices that are worse in one metric: a sentence, and slice, difference and whether it stands out of each."""
+
+    sentence: str
+    rows: tuple[tuple[str, str, bool], ...]
+    more: int
 
 
 @dataclass(frozen=True)
@@ -115,26 +136,29 @@ def metric_rows(facts: Facts) -> list[MetricRow]:
 def _metric_row(metric: Metric, figures: Figures, facts: Facts) -> MetricRow:
     decimals = decimals_of_figures(figures)
     tolerance = facts.gates.champion.tolerance.get(metric)
-    name = capital(metric_name(metric))
+    name = capital(metric_label(metric, facts.gates))
     axis = _levels_axis([figures], constants=True)
-    constant_wins = figures.constant is not None and metric in facts.evaluation.constant_beats_both
+    unused = nobody_acts_on(metric, facts.gates)
+    told = "unclear" if unused else tells(metric, figures.difference)
+    meaning = METRIC_MEANINGS.get(metric, "")
     return MetricRow(
         name=name,
         code=metric,
-        meaning=METRIC_MEANINGS.get(metric, ""),
+        meaning=f"{meaning}; nobody acts on it here: the task decides otherwise" if unused else meaning,
         direction=_direction(metric),
         candidate=number(figures.candidate.value, decimals),
         candidate_interval=interval(figures.candidate.interval, decimals),
         champion=number(figures.champion.value, decimals) if figures.champion else "–",
         champion_interval=interval(figures.champion.interval, decimals) if figures.champion else "",
         constant=number(figures.constant, decimals),
-        constant_wins=constant_wins,
+        constant_is=constants.constant_of(metric, facts) if figures.constant is not None else "",
+        constant_wins=constants.constant_wins(metric, facts),
         difference=signed(figures.difference.value, decimals) if figures.difference else "–",
         difference_interval=interval(figures.difference.interval, decimals) if figures.difference else "",
-        tells=tells(metric, figures.difference),
+        tells=told,
         allowed=number(tolerance.worse_by) if tolerance else "",
         levels=plots.levels(axis, figures.candidate, figures.champion, figures.constant, _levels_alt(name, figures)),
-        plot=_difference_plot(metric, figures.difference, tolerance.worse_by if tolerance else None),
+        plot=_difference_plot(metric, figures.difference, tolerance.worse_by if tolerance else None, told),
     )
 
 
@@ -154,7 +178,7 @@ def tells(metric: Metric, difference: Estimate | None) -> str:
     return "better" if (low > 0) == (metric in HIGHER_IS_BETTER) else "worse"
 
 
-def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: float | None) -> Markup:
+def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: float | None, role: str) -> Markup:
     """The difference turned so that right is better; nothing for bias, whose better side is not a side."""
     if difference is None or metric == "bias":
         return Markup("")
@@ -165,7 +189,6 @@ def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: floa
     )
     assert gain.interval is not None
     reach = 1.12 * max(abs(gain.value), *(abs(end) for end in gain.interval), worse_by or 0.0) or 1.0
-    role = tells(metric, difference)
     words = {"better": "better", "worse": "worse", "unclear": "not clearly better or worse"}[role]
     alt = f"Candidate minus champion: {estimate(difference)}, {words}"
     if worse_by is not None:
@@ -209,7 +232,7 @@ def _clear_slices(evaluation: Evaluation, primary: Metric) -> dict[tuple[str, st
     """
     chances = []
     for one in evaluation.slices:
-        figures = one.metrics.get(primary)
+        figures = _without_few_positives(one, evaluation).metrics.get(primary)
         gain = gain_of(primary, figures) if figures is not None else None
         if gain is None:
             continue
@@ -225,6 +248,75 @@ def _clear_slices(evaluation: Evaluation, primary: Metric) -> dict[tuple[str, st
     }
 
 
+def few_positives(one: SliceFigures) -> bool:
+    """Whether a slice has so few positives (or negatives) that how they are ranked says nothing."""
+    if one.label_mean is None:
+        return False
+    return min(one.label_mean, 1 - one.label_mean) * one.rows < LEAST_POSITIVES - 0.5
+
+
+def _without_few_positives(one: SliceFigures, evaluation: Evaluation) -> SliceFigures:
+    if evaluation.problem != "binary_classification" or not few_positives(one):
+        return one
+    left = {metric: figures for metric, figures in one.metrics.items() if metric not in _RANKING}
+    return one.model_copy(update={"metrics": left})
+
+
+def worse_slices(facts: Facts) -> list[WorseSlices]:
+    """Of cost and calibration error, the slices in which the candidate is worse by more than is tolerated of all rows.
+
+    That is by estimate; the sentence says which of them are so hardly by luck, all slices looked at together.
+    """
+    evaluation = facts.evaluation
+    found = []
+    for metric in ("cost", "calibration_error"):
+        figures = evaluation.overall.metrics.get(metric)
+        if facts.gates.champion.primary == metric or figures is None or figures.difference is None:
+            continue
+        tolerance = facts.gates.champion.tolerance.get(metric)
+        allowed = tolerance.worse_by if tolerance else 0.0
+        looked_at = worsened_slices(
+            evaluation.slices, metric, worse_by=allowed, min_rows=1, false_discoveries=FALSE_DISCOVERIES
+        )
+        if looked_at:
+            found.append(_worse_slices(metric, allowed, looked_at))
+    return found
+
+
+def _worse_slices(metric: Metric, allowed: float, looked_at: list[SliceWorsening]) -> WorseSlices:
+    beyond = []
+    for one in looked_at:
+        difference = one.found.metrics[metric].difference
+        if difference is not None and difference.value > allowed:
+            beyond.append((one, difference))
+    sure = sum(one.worse for one, _ in beyond)
+    name = metric_name(metric)
+    limit = f"by more than the {number(allowed)} that is allowed over all rows" if allowed else "by estimate"
+    slices = plural(len(looked_at), "slice")
+    if beyond:
+        sentence = (
+            f"In {name} the candidate is worse {limit} in {len(beyond)} of {slices}{', by estimate' * bool(allowed)}"
+        )
+        found = f"{sure} of them stand{'s' * (sure == 1)} out" if sure else "no slice stands out"
+        sentence += f"; {found} after allowing for {plural(len(looked_at), 'look')}."
+    else:
+        sentence = f"In {name} the candidate is worse {limit} in none of {slices}."
+    shown = beyond[:_MOST_WORSE]
+    places = [places_of(difference) for _, difference in shown]
+    return WorseSlices(
+        sentence=sentence,
+        rows=tuple(
+            (
+                f"{shorten(one.found.column, 60)} {shorten(one.found.value, 60) or '(empty)'}",
+                f"{signed(difference.value, place)} {interval(difference.interval, place)}".strip(),
+                one.worse,
+            )
+            for (one, difference), place in zip(shown, places, strict=True)
+        ),
+        more=len(beyond) - len(shown),
+    )
+
+
 def slice_tables(facts: Facts) -> list[SliceTable]:
     """A table for each slice column; slices that a gate objects to are never left out."""
     evaluation = facts.evaluation
@@ -236,18 +328,19 @@ def slice_tables(facts: Facts) -> list[SliceTable]:
     most = max(1, MOST_SLICES // max(1, len(columns)))
     primary = facts.gates.champion.primary
     clear = _clear_slices(evaluation, primary)
-    return [_slice_table(column, evaluation, primary, troubles, clear, most) for column in columns]
+    return [_slice_table(column, evaluation, facts.gates, troubles, clear, most) for column in columns]
 
 
 def _slice_table(
     column: str,
     evaluation: Evaluation,
-    primary: Metric,
+    gates: EvaluationSection,
     troubles: dict[str, list[str]],
     clear: dict[tuple[str, str], str],
     most: int,
 ) -> SliceTable:
-    found = [one for one in evaluation.slices if one.column == column]
+    primary = gates.champion.primary
+    found = [_without_few_positives(one, evaluation) for one in evaluation.slices if one.column == column]
     found.sort(key=lambda one: (f"{column}={one.value}" not in troubles, -one.rows, one.value))
     shown = found[:most]
     metrics = [metric for metric in METRICS_OF[evaluation.problem] if metric in evaluation.overall.metrics]
@@ -285,7 +378,7 @@ def _slice_table(
         high=plots.tick_text(axis.high, axis),
         first=(first, *rows[:shown_at_once]),
         rest=tuple(rows[shown_at_once:]),
-        headings=tuple(capital(metric_name(metric)) for metric in metrics),
+        headings=tuple(capital(metric_label(metric, gates)) for metric in metrics),
         dropped=len(found) - len(shown),
     )
 
@@ -302,6 +395,7 @@ def _slice_row(
     is_all: bool = False,
 ) -> SliceRow:
     figures = one.metrics.get(primary)
+    too_few = primary in _RANKING and binary and few_positives(one)
     decimals = places.get(primary)
     name = "All rows" if is_all else shorten(one.value) if one.value else "(empty)"
     return SliceRow(
@@ -309,7 +403,7 @@ def _slice_row(
         rows=count(one.rows),
         clusters=count(one.clusters),
         label_mean=percent(one.label_mean) if binary else number(one.label_mean),
-        candidate=number(figures.candidate.value, decimals) if figures else "–",
+        candidate=number(figures.candidate.value, decimals) if figures else TOO_FEW if too_few else "–",
         champion=number(figures.champion.value, decimals) if figures and figures.champion else "–",
         difference=signed(figures.difference.value, decimals) if figures and figures.difference else "–",
         difference_interval=interval(figures.difference.interval, decimals) if figures and figures.difference else "",

@@ -20,6 +20,7 @@ from components.judge.report import (
     model,
     value,
 )
+from components.judge.report.constants import ahead, hindsight_remark, hindsight_sentence
 from components.judge.report.document import document
 from components.judge.report.key_facts import key_facts
 from components.judge.report.wording import PROBLEM_NAMES, capital, cluster_noun, extent, period
@@ -55,10 +56,15 @@ def _decision(facts: Facts) -> dict[str, Any]:
     return {
         "decision": DECISION_NAMES[facts.verdict.outcome],
         "reason": capital(facts.verdict.summary.removeprefix(f"{DECISION_NAMES[facts.verdict.outcome]}: ")),
+        "cautions": [
+            one for one in (value.both_promise(facts), value.acts_on(facts), hindsight_sentence(facts)) if one
+        ],
+        "constant_feared": bool(any(ahead(evaluation, facts.gates)) or hindsight_remark(facts)),
         "problem": PROBLEM_NAMES[evaluation.problem],
         "key_facts": key_facts(facts),
         "gates": shown,
         "more_gates": folded,
+        "evidence_note": gates.evidence_note(facts),
         "gate_counts": gates.gate_counts(facts),
         "judged": f"{judged}{f', {when}' if when else ''}",
     }
@@ -76,6 +82,7 @@ def _evidence(facts: Facts) -> dict[str, Any]:
         "answer": metrics.answer(facts),
         "noun": cluster_noun(facts.gates),
         "metric_rows": metrics.metric_rows(facts),
+        "worse_slices": metrics.worse_slices(facts),
         "slice_tables": metrics.slice_tables(facts),
         "worth": value.worth(facts),
         "compared": f"{compared}{_on(facts)}",
@@ -89,12 +96,14 @@ def _evidence(facts: Facts) -> dict[str, Any]:
         "moved_rows": moved_rows,
         "more_moved_rows": more_moved_rows,
         "asked": behaviour.asked(facts),
+        "behaviour_notes": behaviour.notes(facts),
         "behaviour_rows": behaviour.behaviour_rows(facts),
         "loss": explanation.LOSSES[facts.explanation.loss] if facts.explanation else "",
         "explained_on": extent(facts.explanation.rows, facts.explanation.clusters, facts.gates)
         if facts.explanation
         else "",
         "importances": importances,
+        "importance_sentence": explanation.importance_sentence(facts),
         "more_importances": more_importances,
         "importance_slices": explanation.importance_slices(facts),
         "dependence_panels": explanation.dependence_panels(facts),

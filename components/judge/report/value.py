@@ -8,8 +8,12 @@ from markupsafe import Markup
 
 from components._shared.evidence import Estimate, Saving, ThresholdCost
 from components._shared.facts import Facts
+from components.judge.report.constants import hindsight_sentence, one_decision
 from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
-from components.judge.report.wording import cluster_noun, estimate, extent, number, shorten, with_unit
+from components.judge.report.wording import cluster_noun, estimate, extent, number, percent, shorten, with_unit
+
+_MUCH = 0.2
+"""Of the rate that came true: a promise further away than that is said at the top of the page."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Worth:
 
     Attributes:
         sentence: The value over the champion, or without one over a constant.
-        costs: What the task says a mistake costs.
+        costs: What the task says a row costs.
+        rows: One for each competitor, a day (or a cluster, or a row); `more` has the other lengths.
+        hindsight: That one decision for all rows would have been cheaper, or empty.
     """
 
     sentence: str
@@ -40,6 +46,8 @@ class Worth:
     constant: str
     costs: str
     rows: tuple[SavingRow, ...]
+    more: tuple[SavingRow, ...]
+    hindsight: str
 
 
 def worth(facts: Facts) -> Worth | None:
@@ -49,15 +57,18 @@ def worth(facts: Facts) -> Worth | None:
         return None
     noun = cluster_noun(facts.gates)
     unit = shorten(value.unit, 30)
-    constant = _constant(value.constant_decision, facts)
+    constant = one_decision(value.constant_decision, facts.evaluation.problem)
     others = [("the champion", value.champion), (constant, value.constant)]
     if value.hindsight_decision != value.constant_decision:
-        others.append((f"{_constant(value.hindsight_decision, facts)} (the best in hindsight)", value.hindsight))
-    rows = []
+        best = one_decision(value.hindsight_decision, facts.evaluation.problem)
+        others.append((f"{best} (the best in hindsight)", value.hindsight))
+    rows, more = [], []
     for against, saving in others:
         if saving is not None:
             found = _saving_rows(against, saving, noun)
-            rows += found if saving is value.champion else found[-2:-1] or found[:1]
+            main_row = 0 if noun == "row" else 1
+            rows.append(found[main_row])
+            more += found[:main_row] + found[main_row + 1 :]
     main = value.champion or value.constant
     beside = "the champion" if value.champion else constant
     return Worth(
@@ -69,19 +80,9 @@ def worth(facts: Facts) -> Worth | None:
         constant=constant,
         costs=_costs(facts),
         rows=tuple(rows),
+        more=tuple(more),
+        hindsight=hindsight_sentence(facts),
     )
-
-
-def _constant(decision: str, facts: Facts) -> str:
-    """One decision for all rows, in words."""
-    named = shorten(decision, 40)
-    match facts.evaluation.problem:
-        case "binary_classification":
-            return "calling every row positive" if named == "1" else "calling no row positive"
-        case "multiclass_classification":
-            return f"deciding {named} always"
-        case _:
-            return f"predicting {named} always"
 
 
 def _saving_rows(against: str, saving: Saving, noun: str) -> list[SavingRow]:
@@ -152,6 +153,42 @@ def _threshold(name: str, found: ThresholdCost, unit: str) -> str:
         f"{with_unit(estimate(found.declared_cost, places_of(found.declared_cost)), unit)} a row; in hindsight {best} "
         f"would have cost {with_unit(number(found.best_cost.value, places_of(found.best_cost)), unit)}. "
         "Nothing is decided by hindsight."
+    )
+
+
+def both_promise(facts: Facts) -> str:
+    """That the models promise much more, or much less, than came true; nothing if they do not, or it is not clear."""
+    pairs = [facts.evaluation.curves.line]
+    if facts.evaluation.champion_curves is not None:
+        pairs.append(facts.evaluation.champion_curves.line)
+    lines = [line for line in pairs if line is not None]
+    if len(lines) != len(pairs) or len({line.bias.value > 0 for line in lines}) != 1:
+        return ""
+    came = lines[0].score_mean - lines[0].bias.value
+    far = _MUCH * min(came, 1 - came)
+    if any(side(line.bias) == "unclear" or abs(line.bias.value) < far for line in lines):
+        return ""
+    much = "much" if lines[0].bias.value > 0 else "little"
+    if len(lines) == 1:
+        mean = number(lines[0].score_mean, 3)
+        return f"The candidate promises too {much}: {mean} on average, where {number(came, 3)} came true."
+    means = " (candidate) and ".join(number(line.score_mean, 3) for line in lines)
+    return f"Both models promise too {much}: {means} (champion) on average, where {number(came, 3)} came true."
+
+
+def acts_on(facts: Facts) -> str:
+    """The share of rows that the models act on, by the task's threshold; nothing where there is none."""
+    shares = [
+        sum(row[1] for row in curves.confusion) / sum(map(sum, curves.confusion))
+        for curves in (facts.evaluation.curves, facts.evaluation.champion_curves)
+        if curves is not None and curves.threshold is not None and len(curves.confusion) == 2
+    ]
+    threshold = facts.evaluation.curves.threshold
+    if not shares or threshold is None:
+        return ""
+    beside = f" (the champion on {percent(shares[1])})" if len(shares) > 1 else ""
+    return (
+        f"The candidate acts on {percent(shares[0])} of these rows{beside}: on scores from {number(threshold, 3)} on."
     )
 
 

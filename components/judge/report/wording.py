@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from components._shared.evidence import Estimate, Evaluation, Figures
-from components._shared.gates import METRIC_NAMES, Metric
+from components._shared.evidence import Estimate, Figures
+from components._shared.gates import METRIC_NAMES
 from components._shared.task import EvaluationSection
 from components._shared.windows import Window, zone
 
@@ -200,6 +200,13 @@ def plural(value: int, singular: str, many: str = "") -> str:
     return f"{count(value)} {singular if value == 1 else many or singular + 's'}"
 
 
+def decimals_beyond(value: float, limit: float, decimals: int | None) -> int | None:
+    """The decimals, or so many more that a value does not look like the limit that it lies beyond."""
+    if decimals is None or value == limit:
+        return decimals
+    return next((n for n in range(decimals, 9) if round(value, n) != round(limit, n)), decimals)
+
+
 def percent(share: float | None) -> str:
     """A share as a percentage; small ones are not rounded away."""
     if share is None:
@@ -288,17 +295,22 @@ def extent(rows: int, clusters: int, gates: EvaluationSection) -> str:
     return f"{plural(rows, 'row')} {'on' if noun == 'day' else 'in'} {plural(clusters, noun)}"
 
 
-def telling(metrics: Iterable[Metric]) -> list[Metric]:
-    """The metrics in which a constant has to be feared: any constant near the mean is calibrated and without bias."""
-    return [metric for metric in metrics if metric not in ("calibration_error", "bias")]
+def nobody_acts_on(metric: str, gates: EvaluationSection) -> bool:
+    """Whether a metric counts the likeliest class as decided (binary: from 0.5 on) where the task decides otherwise."""
+    if metric not in ("accuracy", "macro_f1"):
+        return False
+    if gates.problem == "multiclass_classification":
+        return bool(gates.decision.costs)
+    threshold = gates.decision.threshold_of(gates.problem)
+    return threshold is not None and threshold != 0.5
 
 
-def constant_remark(evaluation: Evaluation) -> str:
-    """What a constant prediction is worth beside the models: a clause that a sentence ends with, or nothing."""
-    names = listed([metric_name(metric) for metric in telling(evaluation.constant_beats_both)])
-    if not names:
-        return ""
-    return f"a constant would beat {'both' if evaluation.champion else 'it'} in {names}"
+def metric_label(metric: str, gates: EvaluationSection) -> str:
+    """The name of a metric in a table of this task: what is measured at another decision than the task's says so."""
+    if not nobody_acts_on(metric, gates):
+        return metric_name(metric)
+    binary = gates.problem == "binary_classification"
+    return f"{metric_name(metric)} {'at 0.5' if binary else 'of the likeliest class'}"
 
 
 def listed(words: Sequence[str], most: int = 6) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components._shared.decision_rule import DecisionRule
 from components._shared.errors import InputError
 from components._shared.evidence import Estimate
 from components._shared.verdict import Check, Verdict
@@ -23,7 +24,7 @@ def test_a_rejection_says_what_is_worse_what_is_better_and_on_how_much_it_rests(
     assert verdict.summary == (
         "Rejected: log-loss is worse than the champion’s by 0.009 [0.001, 0.017] where 0.005 is allowed, although "
         "AUC is better by 0.023 [0.010, 0.039]; judged over 27,012 rows on 30 days, 1 – 30 Sep 2013; "
-        "a constant would beat both in log-loss and Brier score."
+        "a constant beats both in log-loss and is ahead of both in Brier score, which may be luck."
     )
 
 
@@ -52,12 +53,7 @@ def test_a_difference_whose_interval_holds_zero_is_not_called_better(make_inputs
 @pytest.mark.parametrize(
     ("error", "looks", "words"),
     [
-        (
-            0.006,
-            4,
-            "AUC is better than the champion’s by 0.023 [0.010, 0.039] beyond doubt (one-sided, 4 looks a quarter)",
-        ),
-        (0.006, 1, "AUC is better than the champion’s by 0.023 [0.010, 0.039] beyond doubt"),
+        (0.006, 4, "AUC is better than the champion’s by 0.023 [0.010, 0.039], hardly by luck"),
         (0.03, 4, "by 0.023 [0.010, 0.039], which the data cannot tell from luck; in doubt the task promotes"),
     ],
 )
@@ -82,7 +78,40 @@ def test_the_first_candidate_has_nothing_to_be_compared_with(make_inputs: Inputs
     verdict = judge(**make_inputs(champion=False, outcome="passed")).verdict
 
     assert verdict.summary.startswith("Accepted: there is no champion yet, and every gate holds;")
-    assert "a constant would beat it in log-loss" in verdict.summary
+    assert "a constant beats it in log-loss" in verdict.summary
+
+
+def test_a_rejection_for_another_reason_says_that_the_primary_did_not_clearly_improve(make_inputs: Inputs) -> None:
+    inputs = make_inputs(outcome="passed")
+    failed = Check(name="metric.beats_base_rate.cost", outcome="failed", reason="Cost is no better than a constant’s.")
+    unsure = Check(name="champion.improve.auc", outcome="cannot_judge", reason="It may be luck.")
+    no = Verdict(subject="metrics", outcome="failed", checks=(failed, unsure), summary="No.")
+    inputs["verdicts"] = replace(inputs["verdicts"], metrics=no)
+
+    summary = judge(**inputs).verdict.summary
+    assert summary.startswith("Rejected: cost is no better than a constant’s, and AUC did not clearly improve")
+
+
+def test_a_loss_that_is_just_beyond_what_is_allowed_has_the_digits_that_show_it(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    overall = inputs["evaluation"].overall
+    close = Estimate(value=0.00503, interval=(0.001, 0.009))
+    figures = overall.metrics["log_loss"].model_copy(update={"difference": close})
+    changed = overall.model_copy(update={"metrics": {**overall.metrics, "log_loss": figures}})
+    inputs["evaluation"] = inputs["evaluation"].model_copy(update={"overall": changed})
+
+    assert "worse than the champion’s by 0.00503 [" in judge(**inputs).verdict.summary
+
+
+def test_accuracy_that_nobody_acts_on_is_not_in_the_headline(make_inputs: Inputs) -> None:
+    inputs = make_inputs(outcome="passed")
+    rule = DecisionRule(costs={"false_positive": 12, "false_negative": 48}, unit="minutes")
+    feared = {"constant_beats_both": ("accuracy",)}
+    inputs["evaluation"] = inputs["evaluation"].model_copy(update=feared)
+    assert "a constant is ahead of both in accuracy, which may be luck" in judge(**inputs).verdict.summary
+
+    inputs["gates"] = inputs["gates"].model_copy(update={"decision": rule})
+    assert "accuracy" not in judge(**inputs).verdict.summary
 
 
 def test_what_cannot_be_judged_is_not_passed(make_inputs: Inputs) -> None:

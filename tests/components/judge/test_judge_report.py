@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components._shared.decision_rule import DecisionRule
-from components._shared.evidence import Curves, Estimate, Figures, Saving, SliceFigures, Value
+from components._shared.evidence import CalibrationLine, Curves, Estimate, Figures, Saving, SliceFigures, Value
 from components._shared.facts import Facts
 from components._shared.model_info import Term
 from components._shared.verdict import Check, Verdict
@@ -19,7 +19,7 @@ from components.judge.executor import judge
 from components.judge.report.card import model_card
 from components.judge.report.document import JUMP
 from components.judge.report.ledger import render_ledger
-from components.judge.report.metrics import slice_tables
+from components.judge.report.metrics import metric_rows, slice_tables
 from components.judge.report.page import render
 from tests.late_flights_evidence import (
     behaviour_of,
@@ -341,7 +341,7 @@ def test_what_happened_afterwards_heads_the_page_once_it_is_known(make_inputs: I
     assert "What happened afterwards" not in Page(judged.report_html).words()
     assert page.headings[1] == "h2 What happened afterwards: promise broken"
     assert words.index("What happened afterwards") < words.index("Why? Every limit")
-    assert "Promised: +0.023 [0.008, 0.037] in AUC beside the champion of then." in words
+    assert "Promised: +0.023 [0.008, 0.037] in AUC beside the champion at the time." in words
     assert "Came true: +0.003 [−0.003, 0.009]" in words
     assert "Proposed now: saiki rollback 1" in words
     for row in ("Promised 1 – 30 Sep 2013 0.671 0.648 +0.023", "Block 3 1 – 30 Nov 2013 0.646", "Came true 1 Oct – 29"):
@@ -385,7 +385,8 @@ def test_a_test_of_behaviour_stands_beside_its_limit_the_champion_and_its_worst_
     words = Page(judge(**make_inputs()).report_html).words()
 
     assert "15 is added to sched_dep_minute Expected: the score moves by at most 0.05" in words
-    assert "3.4 % [2.6 %, 4.2 %] at most 2.0 % 1.2 % [0.8 %, 1.6 %] 2,000 rows 30 days" in words
+    assert "at most 2.0 % 1.2 % [0.8 %, 1.6 %] 2,000 rows 30 days" in words
+    assert "3.4 % [2.6 %, 4.2 %]" in words and " near the threshold, " in words
     assert "sched_dep_minute: 765 → 780 score 0.243 → 0.297 (+0.054), decided do not act → act" in words
 
 
@@ -453,6 +454,139 @@ def test_the_value_is_in_the_unit_of_the_task(make_inputs: Inputs) -> None:
     assert "Deciding by the candidate saves 118 minutes a day [45, 191] beside the champion" in words
     assert "calling every row positive" in words
     assert "false positive: 12 minutes" in words
+
+
+def deciding_otherwise(inputs: dict[str, Any]) -> dict[str, Any]:
+    rule = DecisionRule(costs={"false_positive": 12, "false_negative": 48}, unit="minutes")
+    return {**inputs, "gates": inputs["gates"].model_copy(update={"decision": rule})}
+
+
+def test_accuracy_at_another_threshold_than_the_tasks_is_named_so_and_tells_nothing(make_inputs: Inputs) -> None:
+    usual = {row.code: row for row in metric_rows(judge(**make_inputs()).facts)}["accuracy"]
+    inputs = deciding_otherwise(make_inputs())
+    figures = inputs["evaluation"].overall.metrics["accuracy"]
+    clear = figures.model_copy(update={"difference": Estimate(value=0.012, interval=(0.006, 0.018))})
+    overall = inputs["evaluation"].overall
+    overall = overall.model_copy(update={"metrics": {**overall.metrics, "accuracy": clear}})
+    changed = with_evaluation(inputs, overall=overall, constant_beats_both=("accuracy",))
+    found = {row.code: row for row in metric_rows(judge(**changed).facts)}["accuracy"]
+
+    assert usual.name == "Accuracy"
+    assert (found.name, found.tells, found.constant_wins) == ("Accuracy at 0.5", "unclear", "")
+    assert "nobody acts on it here" in found.meaning
+
+
+def test_each_metric_says_what_its_constant_does(make_inputs: Inputs) -> None:
+    inputs = deciding_otherwise(make_inputs())
+    value = Value(cost=Estimate(value=6.6), constant_decision="1")
+    found = {row.code: row.constant_is for row in metric_rows(judge(**with_evaluation(inputs, value=value)).facts)}
+
+    assert found["accuracy"] == "calling no row positive"
+    assert found["log_loss"].startswith("always the training rate")
+    assert found["auc"] == "one score for all rows"
+
+
+@pytest.mark.parametrize(("interval", "luck"), [((-0.9, 0.3), True), ((-0.5, -0.1), False)])
+def test_one_decision_that_would_have_been_cheaper_than_both_is_said_at_the_top(
+    interval: tuple[float, float], luck: bool, make_inputs: Inputs
+) -> None:
+    def saving(cost: float, per_row: float, pair: tuple[float, float]) -> Saving:
+        one = Estimate(value=per_row, interval=pair)
+        many = Estimate(value=900 * per_row, interval=(900 * pair[0], 900 * pair[1]))
+        return Saving(cost=cost, per_row=one, per_cluster=many, total=many)
+
+    value = Value(
+        unit="minutes",
+        cost=Estimate(value=8.7, interval=(8.2, 9.2)),
+        champion=saving(8.8, 0.1, (-0.1, 0.3)),
+        hindsight=saving(8.4, -0.3, interval),
+        hindsight_decision="0",
+        constant_decision="1",
+    )
+    inputs = with_evaluation(deciding_otherwise(make_inputs()), value=value, constant_beats_both=())
+    words = Page(judge(**inputs).report_html).words()
+    told = "cheaper than both models: calling no row positive (in hindsight) costs 270 minutes a day"
+
+    assert words.index(told) < words.index("Why? Every limit")
+    assert told in words[words.index("What is it worth?") :][:200]
+    assert ("less than the candidate, which may be luck." in words) == luck
+
+
+def test_what_both_models_promise_and_what_is_acted_on_stands_at_the_top(make_inputs: Inputs) -> None:
+    def curves(mean: float, bias: float, acted: int) -> Curves:
+        line = CalibrationLine(score_mean=mean, bias=Estimate(value=bias, interval=(bias - 0.02, bias + 0.02)))
+        return Curves(confusion=((900 - acted, acted), (50, 50)), classes=("0", "1"), threshold=0.2, line=line)
+
+    inputs = make_inputs()
+    far = with_evaluation(inputs, curves=curves(0.25, 0.15, 450), champion_curves=curves(0.24, 0.14, 350))
+    words = Page(judge(**far).report_html).words()
+    top = words[: words.index("Why? Every limit")]
+
+    assert (
+        "Both models promise too much: 0.250 (candidate) and 0.240 (champion) on average, where 0.100 came true." in top
+    )
+    assert "The candidate acts on 50.0 % of these rows (the champion on 40.0 %): on scores from 0.200 on." in top
+    near = with_evaluation(inputs, curves=curves(0.11, 0.01, 450), champion_curves=curves(0.24, 0.14, 350))
+    assert "Both models promise" not in Page(judge(**near).report_html).words()
+
+
+def test_afterwards_the_other_metrics_of_the_settlement_stand_beside_the_promised_one(make_inputs: Inputs) -> None:
+    judged = judge(**make_inputs())
+    settlement = settlement_of("kept")
+    blocks = tuple(
+        block.model_copy(update={"metrics": {**block.metrics, "log_loss": _gain(gain)}})
+        for block, gain in zip(settlement.blocks, (-0.003, 0.005, 0.017), strict=True)
+    )
+    whole = settlement.whole.model_copy(update={"metrics": {**settlement.whole.metrics, "log_loss": _gain(0.006)}})
+    words = Page(render(judged.facts, (settlement.model_copy(update={"blocks": blocks, "whole": whole}),))).words()
+
+    assert "Log-loss −0.003 in the first block, +0.017 in the last +0.006 [0.001, 0.011]" in words
+    assert "Kept: not clearly less than promised" in words
+
+
+def _gain(gain: float) -> Figures:
+    difference = Estimate(value=-gain, interval=(-gain - 0.005, -gain + 0.005))
+    return Figures(candidate=Estimate(value=0.4), champion=Estimate(value=0.4 + gain), difference=difference)
+
+
+def test_slices_that_cost_more_than_is_allowed_are_listed_and_what_may_be_luck_is_said_so(make_inputs: Inputs) -> None:
+    inputs = make_inputs(slices={"town": [f"town {n}" for n in range(10)]})
+
+    def named(values: list[float]) -> str:
+        slices = tuple(
+            one.model_copy(
+                update={
+                    "metrics": {
+                        "calibration_error": one.metrics["calibration_error"].model_copy(
+                            update={
+                                "difference": Estimate(
+                                    value=value, interval=(value - 0.02, value + 0.02), error=0.01, skewness=0.0
+                                )
+                            }
+                        )
+                    }
+                }
+            )
+            for one, value in zip(inputs["evaluation"].slices, values, strict=True)
+        )
+        return Page(judge(**with_evaluation(inputs, slices=slices)).report_html).words()
+
+    lucky = named([0.025, *[0.0] * 9])
+    assert (
+        "in 1 of 10 slices, by estimate; no slice stands out after allowing for 10 looks. town town 0 +0.025" in lucky
+    )
+    assert "1 of them stands out after allowing for 10 looks. town town 0 +0.090" in named([0.09, *[0.0] * 9])
+    assert "in none of 10 slices." in named([0.0] * 10)
+
+
+def test_a_slice_of_few_positives_has_no_auc(make_inputs: Inputs) -> None:
+    inputs = make_inputs(slices={"town": ["small"]})
+    (one,) = inputs["evaluation"].slices
+    few = one.model_copy(update={"rows": 40, "label_mean": 0.1})
+
+    assert (
+        slice_tables(judge(**with_evaluation(inputs, slices=(few,))).facts)[0].first[1].candidate == "too few positives"
+    )
 
 
 def test_numbers_of_a_limit_are_written_as_the_page_writes_numbers(make_inputs: Inputs) -> None:
