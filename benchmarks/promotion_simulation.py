@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from components._shared.evidence import Estimate, Evaluation
 from components._shared.gates import HIGHER_IS_BETTER, GateChoice, Metric, resolve_gates
+from components._shared.looks import PLANNED
 from components._shared.measuring.evidence_of_gain import chance_of_luck, level_of_a_look
 from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.figures import figures_of
@@ -38,7 +39,6 @@ from components._shared.task import EvaluationSection
 from components._shared.windows import Cadence
 from components.evaluate.gate_checks import judge
 from components.evaluate.notes import Notes
-from components.plan.looks import PLANNED
 
 Floats = npt.NDArray[np.float64]
 

@@ -338,6 +338,7 @@ class EvaluationSection(Contract):
             unless the task names a cluster.
         cluster: What the task names as cluster; none: calendar days, or single rows.
         test_length: Span of *test*; empty in tasks without time.
+        cadence: How often the task is judged by plan.
     """
 
     problem: Problem
@@ -351,6 +352,7 @@ class EvaluationSection(Contract):
     explanation: ExplanationGates = ExplanationGates()
     promises: PromiseGates = PromiseGates()
     test_length: str = ""
+    cadence: Cadence = "daily"
     embargo: str
     timezone: str
     has_time: bool
@@ -393,6 +395,7 @@ def evaluation_section(task: Task) -> EvaluationSection:
         explanation=gates.explanation,
         promises=gates.promises,
         test_length=task.split.test if isinstance(task.split.test, str) else "",
+        cadence=task.cadence,
         embargo=task.embargo,
         timezone=task.timezone,
         has_time=task.time is not None,

@@ -17,6 +17,7 @@ from components._shared.gates import DataGates, resolve_gates
 from components._shared.image import code_digest
 from components._shared.known_registries import remember_registry
 from components._shared.ledger import Decisions
+from components._shared.looks import looks_in_a_quarter
 from components._shared.records import Baseline, Champion, ModelRef, Pointer
 from components._shared.registry import Registry
 from components._shared.task import (
@@ -36,7 +37,6 @@ from components._shared.task import (
 from components._shared.trainers import target_of
 from components._shared.windows import Windows
 from components.plan.decisions import decisions_to_settle
-from components.plan.looks import looks_in_a_quarter
 from components.plan.schedule_windows import schedule_windows, span_of
 from components.plan.sources import absolute, find_sources, relative_to
 from components.plan.trainer_source import source_digest
@@ -180,7 +180,7 @@ def plan(
             "code": _code(JUDGE, others),
         }
     )
-    baseline, pointer = _baseline(models, judgement, task, windows)
+    baseline, pointer = _baseline(models, judgement, sections.evaluation, windows)
     return Plan(
         experiment=experiment,
         judgement=judgement,
@@ -285,7 +285,9 @@ def _whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _baseline(models: Registry, judgement: str, task: Task, windows: Windows) -> tuple[Baseline, Pointer]:
+def _baseline(
+    models: Registry, judgement: str, section: EvaluationSection, windows: Windows
+) -> tuple[Baseline, Pointer]:
     """What the candidate is judged against: as the registry stands, or as it stood when this was judged before."""
     champion, generation = models.champion()
     # Settled ones only: a superseded candidate is judged anew, against the champion that was faster.
@@ -300,7 +302,7 @@ def _baseline(models: Registry, judgement: str, task: Task, windows: Windows) ->
     if attempt is not None:
         return attempt.baseline, pointer
     previous = _previous(models, windows)
-    looks = looks_in_a_quarter(models, task, windows, judgement)
+    looks = looks_in_a_quarter(models, section, windows, judgement)
     if champion is None:
         return Baseline(previous=previous, looks=looks), pointer
     return Baseline(

@@ -8,6 +8,7 @@
     a rollback holds the champion ───────────────▶ held            (to be judged again after the release)
     the pointer moved since `plan` ──────────────▶ superseded      (to be judged again, against the new champion)
     the model is the champion's, byte for byte ──▶ already_champion
+    others were judged since `plan` ─────────────▶ superseded      (to be judged again, by a smaller share of luck)
     otherwise ── version ── served? ── pointer ──▶ promoted
                                └─────────────────▶ not_served       (to be judged again, when the server is better)
 
@@ -31,10 +32,12 @@ from typing import Literal
 from components._shared.errors import PreconditionError
 from components._shared.facts import Facts
 from components._shared.ledger import Settlements
+from components._shared.looks import looks_in_a_quarter
 from components._shared.model_files import MODEL_CARD, SAMPLES_JSON, SKETCHES_JSON, verify_model
 from components._shared.model_info import ModelInfo
 from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer, Promise
 from components._shared.registry import Registry
+from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Verdict, merge
 from components._shared.windows import Windows
 from components.push.deployment import deploy, follow_champion, samples_of, wait_for_others
@@ -68,6 +71,8 @@ class _Candidate:
     """What `push` was given, checked.
 
     Attributes:
+        gates: What it was judged by.
+        sampled: A share of the rows was left out, for a quick cycle.
         files: Stand with the attempt.
         beside: Stand beside the version, if it becomes one.
     """
@@ -80,6 +85,8 @@ class _Candidate:
     model: Path
     info: ModelInfo
     verdict: Verdict
+    gates: EvaluationSection
+    sampled: bool
     made_from: dict[str, str]
     promise: Promise | None
     files: Mapping[str, Path]
@@ -150,6 +157,8 @@ def push(
         model=model,
         info=info,
         verdict=Verdict.from_json(verdict.read_bytes(), where=str(verdict)),
+        gates=checked.gates,
+        sampled=checked.data.rows.not_sampled > 0,
         made_from={**info.made_from, "examples": checked.dataset.digest},
         promise=promise_of(checked),
         files={
@@ -207,6 +216,8 @@ def _decide(models: Registry, candidate: _Candidate, server: Server | None) -> P
     if champion is not None and models.version_ref(champion.version).digest == candidate.info.digest:
         reason = f"the candidate is version {champion.version}, the champion, byte for byte"
         return _record(models, candidate, "already_champion", reason, champion.version)
+    if more := _more_looks(models, candidate):
+        return _record(models, candidate, "superseded", more)
     if server is not None:
         server.check()
     version = models.add_version(
@@ -234,6 +245,9 @@ def _serve_and_promote(
         finally:
             pushed = _record(models, candidate, "not_served", failed.reason, version, checks=checks)
         return pushed
+    # Serving took its time.
+    if server is not None and (more := _more_looks(models, candidate)):
+        return _record(models, candidate, "superseded", more, version)
     passed = candidate.verdict.outcome == "passed"
     why = candidate.verdict.summary if passed else f"{_OVERRIDDEN}{candidate.override}"
     with suppress(PreconditionError):
@@ -243,6 +257,19 @@ def _serve_and_promote(
         return _promoted(models, candidate, promotion, checks)
     # Somebody moved the pointer at the same moment. The version stays, for the next try.
     return _superseded(models, candidate, models.champion()[0], version)
+
+
+def _more_looks(models: Registry, candidate: _Candidate) -> str:
+    """Why its share of the quarter's false alarms is smaller than `plan` knew; empty: it is not, or none was needed."""
+    if candidate.override or candidate.baseline.champion is None or candidate.gates.champion.improve != "evidence":
+        return ""
+    now = looks_in_a_quarter(models, candidate.gates, candidate.windows, candidate.judgement)
+    if now <= candidate.baseline.looks:
+        return ""
+    return (
+        f"others were judged after this run was planned: it is one of {now:,} looks a quarter now, and was held to a "
+        f"share of {candidate.baseline.looks:,}: run again, to be judged by its own share"
+    )
 
 
 def _deploy(
@@ -283,6 +310,9 @@ def _record(
     checks: tuple[Check, ...] = (),
 ) -> Pushed:
     verdict = _with_checks(candidate.verdict, checks)
+    promise, settled = candidate.promise, _to_be_settled(candidate, result)
+    if promise is not None and not settled:
+        promise = promise.model_copy(update={"due": None})
     attempt = Attempt(
         experiment=candidate.experiment,
         judgement=candidate.judgement,
@@ -297,9 +327,9 @@ def _record(
         made_from=candidate.made_from,
         created=datetime.now(UTC),
         overridden=reason.removeprefix(_OVERRIDDEN) if reason.startswith(_OVERRIDDEN) else "",
-        promise=candidate.promise,
+        promise=promise,
     )
-    kept = loser_files(candidate.model) if result == "rejected" and _to_be_settled(candidate) else {}
+    kept = loser_files(candidate.model) if result == "rejected" and settled else {}
     with tempfile.TemporaryDirectory(prefix="saiki-push-") as scratch:
         judged = Path(scratch) / "verdict.json"
         judged.write_text(verdict.to_json(), encoding="utf-8")
@@ -310,8 +340,10 @@ def _record(
     return Pushed(result=result, version=version or _number(champion), reason=reason)
 
 
-def _to_be_settled(candidate: _Candidate) -> bool:
-    return candidate.promise is not None and candidate.promise.due is not None
+def _to_be_settled(candidate: _Candidate, result: Result) -> bool:
+    """Of a quick cycle on a sample only what was promoted is: what it turned down is of no interest."""
+    due = candidate.promise is not None and candidate.promise.due is not None
+    return due and (result == "promoted" or not candidate.sampled)
 
 
 def _with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:

@@ -13,6 +13,7 @@ from components._shared.evidence import DataEvidence, Estimate, Evaluation, Figu
 from components._shared.facts import DatasetFacts, Facts
 from components._shared.gates import BehaviourGates, ChampionGates, MetricGates
 from components._shared.ledger import Block, Decision, Settlement, Settlements
+from components._shared.looks import looks_in_a_quarter
 from components._shared.manifest import Rows
 from components._shared.model_files import read_model_info
 from components._shared.records import Baseline, ModelRef, Pointer, Promise
@@ -59,16 +60,17 @@ class Run:
     ) -> None:
         info = read_model_info(model)
         verdict = Verdict(subject="candidate", outcome=outcome, checks=(), summary=f"it {outcome}")
+        self.gates = EvaluationSection(
+            problem="binary_classification", classes=None, slices=(), metric=MetricGates(),
+            champion=ChampionGates(primary="auc"), behaviour=BehaviourGates(), embargo="0d", timezone="UTC",
+            has_time=True, test_length="30d",
+        )  # fmt: skip
         facts = Facts(
             experiment="e",
             verdict=verdict,
             windows=WINDOWS,
             learning=info.learning,
-            gates=EvaluationSection(
-                problem="binary_classification", classes=None, slices=(), metric=MetricGates(),
-                champion=ChampionGates(primary="auc"), behaviour=BehaviourGates(), embargo="0d", timezone="UTC",
-                has_time=True, test_length="30d",
-            ),
+            gates=self.gates,
             dataset=DatasetFacts(digest="d" * 64, columns={}, rows=1),
             data=DataEvidence(rows=Rows(), parts={}, features=()),
             model=info,
@@ -100,7 +102,10 @@ class Run:
             task="flights", generation=generation, history=champion.history if champion else 0,
             hold=champion.hold if champion else "", replayed=False,
         )  # fmt: skip
-        self.baseline = Baseline(champion=models.version_ref(champion.version) if champion else None)
+        self.baseline = Baseline(
+            champion=models.version_ref(champion.version) if champion else None,
+            looks=looks_in_a_quarter(models, self.gates, WINDOWS, self.judgement),
+        )
 
     def push(self, override: str = "", server: Server | None = None) -> Pushed:
         return push(

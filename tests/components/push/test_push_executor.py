@@ -102,6 +102,32 @@ def test_another_champion_since_the_plan_supersedes_and_the_run_can_be_judged_ag
     assert (slow.push().result, slow.push().version) == ("promoted", 2)
 
 
+def test_of_two_planned_at_once_the_later_one_has_not_the_share_of_the_planned_one(
+    local_root: str, make_run: Runs
+) -> None:
+    make_run(local_root, "j1").push()
+    first, second = make_run(local_root, "j2", "failed"), make_run(local_root, "j3")
+    assert first.baseline.looks == second.baseline.looks
+    assert first.push().result == "rejected"
+    pushed = second.push()
+    assert (pushed.result, pushed.version) == ("superseded", 1)
+    assert "others were judged after this run was planned" in pushed.reason
+    models = Registry(local_root, "flights")
+    assert len(models.versions()) == 1
+    second.plan()
+    assert second.baseline.looks > first.baseline.looks
+    assert (second.push().result, second.push().replayed) == ("promoted", True)
+
+
+def test_who_insists_or_is_the_first_needs_no_share_and_gets_through(local_root: str, make_run: Runs) -> None:
+    first, loser = make_run(local_root, "j1"), make_run(local_root, "j0", "failed")
+    loser.push()
+    assert first.push().result == "promoted"
+    other, insisted = make_run(local_root, "j2", "failed"), make_run(local_root, "j3", "failed")
+    other.push()
+    assert insisted.push(override="I insist").result == "promoted"
+
+
 def test_a_hold_is_respected_until_it_is_released(local_root: str, make_run: Runs) -> None:
     for judgement in ("j1", "j2"):
         make_run(local_root, judgement).push()

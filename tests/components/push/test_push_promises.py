@@ -14,6 +14,7 @@ from components._shared.evidence import Estimate
 from components._shared.facts import Facts
 from components._shared.gates import Tolerance
 from components._shared.ledger import Settlements
+from components._shared.manifest import Rows
 from components._shared.model_files import read_model_info, registered_model
 from components._shared.registry import Registry
 from components.push.promises import promise_of
@@ -91,6 +92,20 @@ def test_a_task_whose_promises_are_not_settled_keeps_no_losers(
     attempt = models.attempt("j1")
     assert attempt is not None and attempt.promise is not None and attempt.promise.due is None
     assert models.attempted_model("j1", attempt) is None
+
+
+def test_of_a_sample_what_was_turned_down_is_not_settled_and_what_was_promoted_is(
+    local_root: str, make_run: Runs
+) -> None:
+    models = Registry(local_root, "flights")
+    for judgement, outcome in (("j1", "failed"), ("j2", "passed")):
+        run = make_run(local_root, judgement, outcome)
+        changed(run, "data", rows=Rows(read=10, not_sampled=9))
+        run.push()
+        attempt = models.attempt(judgement)
+        assert attempt is not None and attempt.promise is not None
+        assert (attempt.promise.due is None) == (outcome == "failed")
+        assert (models.attempted_model(judgement, attempt) is None) == (outcome == "failed")
 
 
 def test_a_losers_model_stays_with_its_attempt_whole(any_root: str, make_run: Runs) -> None:

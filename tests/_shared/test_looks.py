@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from components._shared import storage
+from components._shared.looks import PLANNED, looks_in_a_quarter
 from components._shared.records import Attempt, Baseline
 from components._shared.registry import Registry
-from components._shared.task import Task
+from components._shared.task import EvaluationSection, Task, evaluation_section
 from components._shared.windows import Windows, floor
-from components.plan.looks import PLANNED, looks_in_a_quarter
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 
 
-def task_of(**changes: Any) -> Task:
+def section(**changes: Any) -> EvaluationSection:
     fields: dict[str, Any] = {
         "name": "late",
         "problem": "binary_classification",
@@ -28,7 +28,7 @@ def task_of(**changes: Any) -> Task:
         "features": {"x": {"kind": "numeric", "available": "before"}},
         "split": {"tune": "7d", "test": "30d"},
     }
-    return Task(**(fields | changes))
+    return evaluation_section(Task(**(fields | changes)))
 
 
 @pytest.fixture
@@ -57,37 +57,44 @@ def windows(as_of: datetime) -> Windows:
 def test_a_planned_decision_has_an_equal_share_and_one_share_is_kept_for_what_is_not_planned(
     cadence: Any, looks: int, models: Registry
 ) -> None:
-    task = task_of(cadence=cadence)
-    assert looks_in_a_quarter(models, task, windows(AS_OF), "j") == looks
+    gates = section(cadence=cadence)
+    assert looks_in_a_quarter(models, gates, windows(AS_OF), "j") == looks
     judged(models, "yesterday", AS_OF - timedelta(days=1))
-    assert looks_in_a_quarter(models, task, windows(AS_OF), "j") == looks
+    assert looks_in_a_quarter(models, gates, windows(AS_OF), "j") == looks
 
 
 def test_further_decisions_as_of_the_same_moment_share_what_is_left(models: Registry) -> None:
     found = []
     for number in range(4):
-        found.append(looks_in_a_quarter(models, task_of(cadence="monthly"), windows(AS_OF), f"j{number}"))
+        found.append(looks_in_a_quarter(models, section(cadence="monthly"), windows(AS_OF), f"j{number}"))
         judged(models, f"j{number}", AS_OF)
     assert found == [4, 4 * 2, 4 * 6, 4 * 12]
 
 
 def test_to_be_judged_again_is_no_further_decision(models: Registry) -> None:
     judged(models, "j", AS_OF)
-    assert looks_in_a_quarter(models, task_of(), windows(AS_OF), "j") == PLANNED["daily"] + 1
+    assert looks_in_a_quarter(models, section(), windows(AS_OF), "j") == PLANNED["daily"] + 1
 
 
-def test_decisions_of_an_earlier_quarter_or_of_a_later_moment_are_not_counted(models: Registry) -> None:
+def test_decisions_of_an_earlier_or_a_later_quarter_are_not_counted(models: Registry) -> None:
     judged(models, "planned", AS_OF)
-    for number, days in enumerate((92, 92, 100, -1, -1)):
+    for number, days in enumerate((92, 92, 100, -92, -100)):
         judged(models, f"other {number}", AS_OF - timedelta(days=days))
-    assert looks_in_a_quarter(models, task_of(cadence="monthly"), windows(AS_OF), "j") == 4 * 2
+    assert looks_in_a_quarter(models, section(cadence="monthly"), windows(AS_OF), "j") == 4 * 2
+
+
+def test_what_was_judged_as_of_a_later_moment_has_spent_its_share(models: Registry) -> None:
+    judged(models, "planned", AS_OF)
+    for number in range(2):
+        judged(models, f"later {number}", AS_OF + timedelta(days=1))
+    assert looks_in_a_quarter(models, section(cadence="monthly"), windows(AS_OF), "j") == 4 * 6
 
 
 def test_without_time_nothing_is_planned_and_every_decision_takes_less(models: Registry) -> None:
-    task = task_of(time=None, split={"tune": 0.1, "test": 0.2})
+    gates = section(time=None, split={"tune": 0.1, "test": 0.2})
     found = []
     for number in range(3):
-        found.append(looks_in_a_quarter(models, task, windows(AS_OF), f"j{number}"))
+        found.append(looks_in_a_quarter(models, gates, windows(AS_OF), f"j{number}"))
         judged(models, f"j{number}", AS_OF)
     assert found == [2, 6, 12]
 
@@ -99,7 +106,7 @@ def test_however_many_decisions_there_are_a_quarter_spends_no_more_than_it_has(c
     by_hand = [floor(day, cadence, "UTC") for day in days[10::10] * 3]
     spent = 0.0
     for number, as_of in enumerate(sorted([*planned, *by_hand])):
-        looks = looks_in_a_quarter(models, task_of(cadence=cadence), windows(as_of), f"j{number}")
+        looks = looks_in_a_quarter(models, section(cadence=cadence), windows(as_of), f"j{number}")
         judged(models, f"j{number}", as_of)
         spent += 1 / looks
     assert 0.75 < spent <= 1
