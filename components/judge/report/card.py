@@ -6,30 +6,35 @@ affected by the model's mistakes, stands as a line for the owner to fill in: a c
 
 from __future__ import annotations
 
-from components._shared.evidence import Figures
+from components._shared.evidence import SliceFigures
 from components._shared.facts import Facts
 from components._shared.gates import METRICS_OF, Metric
 from components._shared.markdown import safe, table
-from components.judge.report.metrics import metric_rows
+from components.judge.report.constants import constant_remark, hindsight_sentence, one_decision
+from components.judge.report.data import accounting, parts
+from components.judge.report.metrics import TOO_FEW, few_positives, metric_rows, worse_slices
 from components.judge.report.model import parameters
-from components.judge.report.rows import places_of
+from components.judge.report.rows import figure, places_of
+from components.judge.report.value import both_promise
 from components.judge.report.wording import (
     PROBLEM_NAMES,
     capital,
     cluster_noun,
     count,
+    decimals_of_figures,
     estimate,
     extent,
     listed,
     metric_name,
     moment,
     number,
-    percent,
     period,
     plural,
+    with_unit,
 )
 
 _MOST_SLICES = 60
+_NAMED = 3
 
 
 def model_card(facts: Facts) -> str:
@@ -123,8 +128,8 @@ def _metrics(facts: Facts) -> str:
     return _bullets(
         [
             f"It was meant to be better in {metric_name(primary)}; shown beside it: {listed(others, 12)}.",
-            f"Intervals are 95 % intervals; what is drawn again to find them are whole {noun}s"
-            + (", since the rows of one are alike." if noun != "row" else "."),
+            f"Intervals are 95 % intervals; they resample whole {noun}s"
+            + (f", because rows of one {noun} resemble each other." if noun != "row" else "."),
         ]
     )
 
@@ -140,18 +145,16 @@ def _evaluation_data(facts: Facts) -> str:
 
 
 def _training_data(facts: Facts) -> str:
-    windows, model, rows = facts.windows, facts.model, facts.data.rows
+    windows, model = facts.windows, facts.model
     lines = []
     for name, window in (("train", windows.train), ("tune", windows.tune)):
         if name in model.rows:
             when = f", {period(window, windows.timezone)}" if window else ""
             lines.append(f"{capital(name)}: {plural(model.rows[name], 'row')}{when}.")
-    whole = rows.read or 1
-    lines.append(
-        f"Of {plural(rows.read, 'row')} read, {percent(rows.kept / whole)} were kept; "
-        f"{count(rows.out_of_population)} are not what the task asks about, {count(rows.malformed)} could not be read, "
-        f"{count(rows.label_missing)} have no label."
-    )
+    fates = [f"{one.rows} {one.name.lower()} ({one.share}: {one.meaning})" for one in accounting(facts).fates]
+    lines.append(f"Of {plural(facts.data.rows.read, 'row')} read: {'; '.join(fates)}.")
+    if lying := [f"{name} {rows}" for name, rows, _ in parts(facts)]:
+        lines.append(f"Those that stayed lie in: {listed(lying, 8)}.")
     if facts.dataset.sources:
         more = facts.dataset.source_count - len(facts.dataset.sources[:5])
         names = [safe(source.uri) for source in facts.dataset.sources[:5]]
@@ -162,10 +165,10 @@ def _training_data(facts: Facts) -> str:
 def _analyses(facts: Facts) -> str:
     rows = metric_rows(facts)
     champion = bool(facts.evaluation.champion)
-    parts = [
+    shown = [
         "### Over all rows",
         table(
-            ("metric", "model", *(("champion", "difference") if champion else ()), "best constant"),
+            ("metric", "model", *(("champion", "difference") if champion else ()), "a constant, known beforehand"),
             [
                 (
                     row.name,
@@ -175,43 +178,79 @@ def _analyses(facts: Facts) -> str:
                         if champion
                         else ()
                     ),
-                    row.constant,
+                    f"{row.constant}: {row.constant_is}" if row.constant_is else row.constant,
                 )
                 for row in rows
             ],
         ),
     ]
+    if hindsight := _hindsight(facts):
+        shown.append(hindsight)
     if facts.evaluation.slices:
-        parts += ["### By group", _by_group(facts, facts.gates.champion.primary)]
-    return "\n\n".join(parts)
+        shown += ["### By group", _by_group(facts, facts.gates.champion.primary)]
+    return "\n\n".join(shown)
+
+
+def _hindsight(facts: Facts) -> str:
+    """The one decision for all rows that would have cost least, where it is another than the one known beforehand."""
+    value = facts.evaluation.value
+    if value is None or value.hindsight is None or value.hindsight_decision == value.constant_decision:
+        return ""
+    figures = facts.evaluation.overall.metrics.get("cost")
+    places = decimals_of_figures(figures) if figures else places_of(value.cost)
+    cost = with_unit(number(value.hindsight.cost, places), value.unit)
+    decision = one_decision(value.hindsight_decision, facts.evaluation.problem)
+    return safe(
+        f"The best single decision in hindsight, {decision}, would have cost {cost} a row; nobody knew beforehand."
+    )
 
 
 def _by_group(facts: Facts, primary: Metric) -> str:
     found = sorted(facts.evaluation.slices, key=lambda one: (one.column, -one.rows, one.value))[:_MOST_SLICES]
     return table(
         ("group", "rows", f"{metric_name(primary)}", "minus the champion’s"),
-        [
-            (
-                f"{one.column} = {one.value}",
-                count(one.rows),
-                estimate(figures.candidate, places_of(figures.candidate)) if figures else "–",
-                _beside(primary, figures),
-            )
-            for one in found
-            for figures in [one.metrics.get(primary)]
-        ],
+        [(f"{one.column} = {one.value}", count(one.rows), *_group_cells(one, primary, facts)) for one in found],
     )
 
 
-def _beside(primary: Metric, figures: Figures | None) -> str:
-    if figures is None or figures.difference is None:
-        return "–"
-    return estimate(figures.difference, places_of(figures.difference))
+def _group_cells(one: SliceFigures, primary: Metric, facts: Facts) -> tuple[str, str]:
+    """The model's figure, and the difference to the champion's with its sign."""
+    if _ranks_too_few(one, primary, facts):
+        return TOO_FEW, "–"
+    figures = one.metrics.get(primary)
+    if figures is None:
+        return "–", "–"
+    difference = figure(figures.difference, sign=True)
+    own = estimate(figures.candidate, places_of(figures.candidate))
+    return own, f"{difference.value} {difference.interval}".strip()
+
+
+def _ranks_too_few(one: SliceFigures, primary: Metric, facts: Facts) -> bool:
+    binary = facts.evaluation.problem == "binary_classification"
+    return binary and primary in ("auc", "pr_auc") and few_positives(one)
 
 
 def _caveats(facts: Facts) -> str:
-    lines = [safe(check.reason) for check in facts.verdict.checks if check.outcome != "passed"]
-    lines += [safe(notice) for notice in facts.model.notices]
-    if not lines:
-        lines.append("Every gate holds.")
-    return _bullets([*lines[:30], _open("what else a user should know before relying on it")])
+    """What the gates object to, and what the figures say against the model although it passed."""
+    failed = [check.reason for check in facts.verdict.checks if check.outcome != "passed"]
+    lines = [*(failed or ["Every gate holds."]), *_against(facts), *facts.model.notices]
+    return _bullets([*map(safe, lines[:30]), _open("what else a user should know before relying on it")])
+
+
+def _against(facts: Facts) -> list[str]:
+    """What speaks against relying on it, as the report says it too."""
+    lines = [hindsight_sentence(facts), both_promise(facts)]
+    if remark := constant_remark(facts.evaluation, facts.gates):
+        lines.append(f"{capital(remark)}.")
+    lines += [
+        f"{row.name} is worse than the champion’s: {row.difference} {row.difference_interval}."
+        for row in metric_rows(facts)
+        if row.tells == "worse"
+    ]
+    for found in worse_slices(facts):
+        examples = [f"{name} {difference}" for name, difference, _ in found.rows[:_NAMED]]
+        lines.append(f"{found.sentence} Among them: {'; '.join(examples)}." if examples else "")
+    primary = facts.gates.champion.primary
+    if few := [f"{one.column} {one.value}" for one in facts.evaluation.slices if _ranks_too_few(one, primary, facts)]:
+        lines.append(f"Too few positives (or negatives) to say anything of the ranking in {listed(few, _NAMED)}.")
+    return [line for line in lines if line]
