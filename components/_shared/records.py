@@ -133,6 +133,10 @@ class Promise(Contract):
     due: AwareDatetime | None = None
 
 
+TURNED_DOWN = ("rejected", "undecided")
+"""Results of a candidate that its verdict kept from being promoted."""
+
+
 class Attempt(Contract):
     """One judged experiment.
 
@@ -149,7 +153,7 @@ class Attempt(Contract):
     judgement: str
     task: str
     outcome: Outcome
-    result: Literal["promoted", "rejected", "superseded", "held", "already_champion", "not_served"]
+    result: Literal["promoted", "rejected", "undecided", "superseded", "held", "already_champion", "not_served"]
     reason: str
     version: int | None = None
     baseline: Baseline

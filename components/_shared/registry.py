@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 MARKER = "saiki-registry.json"
 SAVED_MODEL = "saved_model.pb"
-SETTLED = ("promoted", "rejected", "already_champion")
+SETTLED = ("promoted", "rejected", "undecided", "already_champion")
 """Results that end a judgement; after the others the same experiment may be judged again, against another champion."""
 
 LOSER = "model"

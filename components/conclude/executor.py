@@ -24,6 +24,7 @@ _MOST_BYTES = 4000
 
 DECIDED = {
     "rejected": "The gates of the task turned the candidate down",
+    "undecided": "The data cannot tell whether the candidate is better, so the champion stays",
     "not_served": "The server did not answer well with the candidate, so the champion stays",
     "held": "A rollback holds the champion, so the candidate was not promoted",
     "superseded": "Another run moved the champion while this one worked, so the candidate was not promoted",
@@ -33,6 +34,7 @@ DECIDED = {
 _NEXT = {
     "rejected": "change the data, the features or the trainer; or promote the candidate on record, with the run "
     "parameter override",
+    "undecided": "wait for more days, or let gates.champion.undecided promote in such a case",
     "not_served": "read the logs of step push and of the server's pods, correct what they say, and run again",
     "held": "lift the hold with `saiki release`, and run again",
     "superseded": "run again: the candidate is judged against the new champion",

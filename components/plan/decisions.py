@@ -15,7 +15,7 @@ others are for rejections, so that promotions of long ago do not keep those from
 from __future__ import annotations
 
 from components._shared.ledger import Decision, Decisions, blocks_to_settle
-from components._shared.records import Attempt
+from components._shared.records import TURNED_DOWN, Attempt
 from components._shared.registry import Registry
 from components._shared.task import EvaluationSection
 from components._shared.windows import Windows
@@ -34,7 +34,7 @@ def decisions_to_settle(models: Registry, gates: EvaluationSection, windows: Win
     """
     last: dict[str, tuple[str, Attempt]] = {}
     for name, attempt in models.tries().items():
-        if attempt.result in ("promoted", "rejected") and attempt.promise is not None:
+        if attempt.result in ("promoted", *TURNED_DOWN) and attempt.promise is not None:
             # Promoted by an override after it was rejected: the later decision counts.
             last[attempt.judgement] = (name, attempt)
     ripe = []
@@ -44,7 +44,7 @@ def decisions_to_settle(models: Registry, gates: EvaluationSection, windows: Win
             ripe.append((blocks[max(blocks)].end, attempt.windows.as_of, attempt.created, name, attempt))
     ripe.sort(key=lambda each: each[:4], reverse=True)
     promoted = [each for each in ripe if each[-1].result == "promoted"]
-    rejected = [each for each in ripe if each[-1].result == "rejected"]
+    rejected = [each for each in ripe if each[-1].result in TURNED_DOWN]
     places = gates.promises.decisions
     first = max(gates.promises.blocks, places // 2)
     found: list[Decision] = []

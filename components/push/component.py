@@ -57,7 +57,7 @@ def push(
         serving: The server, [namespace/]name of its Deployment and Service; empty: serving-TASK, in this namespace.
 
     Returns:
-        result: promoted, rejected, held, superseded, already_champion or not_served.
+        result: promoted, rejected, undecided, held, superseded, already_champion or not_served.
         version: The version made of the candidate, else the champion's; 0: there is none.
         reason: Why, in a sentence.
     """

@@ -5,6 +5,7 @@
     settlements of earlier decisions ────────────▶ those that are not there yet, each for ever; then, of this one:
     judged before ───────────────────────────────▶ what was recorded then; nothing is written
     verdict is not `passed`, no override ────────▶ rejected: its model stays with the attempt, to be settled later
+    only whether it is better cannot be told ────▶ undecided: the same, and nothing to be alarmed about
     a rollback holds the champion ───────────────▶ held            (to be judged again after the release)
     the pointer moved since `plan` ──────────────▶ superseded      (to be judged again, against the new champion)
     the model is the champion's, byte for byte ──▶ already_champion
@@ -35,7 +36,7 @@ from components._shared.ledger import Settlements
 from components._shared.looks import looks_in_a_quarter
 from components._shared.model_files import MODEL_CARD, SAMPLES_JSON, SKETCHES_JSON, verify_model
 from components._shared.model_info import ModelInfo
-from components._shared.records import Attempt, Baseline, Champion, History, Lineage, Pointer, Promise
+from components._shared.records import TURNED_DOWN, Attempt, Baseline, Champion, History, Lineage, Pointer, Promise
 from components._shared.registry import Registry
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Verdict, merge
@@ -44,7 +45,7 @@ from components.push.deployment import deploy, follow_champion, samples_of, wait
 from components.push.promises import loser_files, promise_of
 from components.push.server import Busy, Overtaken, Server
 
-Result = Literal["promoted", "rejected", "superseded", "held", "already_champion", "not_served"]
+Result = Literal["promoted", "rejected", "undecided", "superseded", "held", "already_champion", "not_served"]
 
 _WHO = "push"
 _OVERRIDDEN = "overridden: "
@@ -192,7 +193,7 @@ def _recorded_before(models: Registry, candidate: _Candidate) -> Pushed | None:
     if promotion is not None:
         # Where the run that promoted it was killed before it could say so, this says it now.
         return _promoted(models, candidate, promotion)
-    if attempt is None or (attempt.result == "rejected" and candidate.override):
+    if attempt is None or (attempt.result in TURNED_DOWN and candidate.override):
         return None
     champion, _ = models.champion()
     return _replay(attempt, champion)
@@ -207,7 +208,7 @@ def _decide(models: Registry, candidate: _Candidate, server: Server | None) -> P
     champion, generation = models.champion()
     passed = candidate.verdict.outcome == "passed"
     if not passed and not candidate.override:
-        return _record(models, candidate, "rejected", candidate.verdict.summary)
+        return _record(models, candidate, _refusal(candidate.verdict), candidate.verdict.summary)
     if champion is not None and champion.hold:
         reason = f"the champion is held since a rollback ({champion.hold}): release it (saiki release), then run again"
         return _record(models, candidate, "held", reason)
@@ -290,6 +291,15 @@ def _promoted(models: Registry, candidate: _Candidate, promotion: History, check
     )
 
 
+def _refusal(verdict: Verdict) -> Result:
+    """`undecided` where every other gate holds: most nights of a good champion end so."""
+    open_checks = [check for check in verdict.checks if check.outcome != "passed"]
+    untold = [
+        check for check in open_checks if check.outcome == "cannot_judge" and check.name.startswith("champion.improve.")
+    ]
+    return "undecided" if untold and untold == open_checks else "rejected"
+
+
 def _superseded(
     models: Registry, candidate: _Candidate, champion: Champion | None, version: int | None = None
 ) -> Pushed:
@@ -329,7 +339,7 @@ def _record(
         overridden=reason.removeprefix(_OVERRIDDEN) if reason.startswith(_OVERRIDDEN) else "",
         promise=promise,
     )
-    kept = loser_files(candidate.model) if result == "rejected" and settled else {}
+    kept = loser_files(candidate.model) if result in TURNED_DOWN and settled else {}
     with tempfile.TemporaryDirectory(prefix="saiki-push-") as scratch:
         judged = Path(scratch) / "verdict.json"
         judged.write_text(verdict.to_json(), encoding="utf-8")

@@ -15,7 +15,7 @@ import click
 from components._shared.evidence import Estimate
 from components._shared.gates import METRIC_NAMES
 from components._shared.ledger import Block, Decision, Settlement, gain_of, gain_over_constant, promised_gain
-from components._shared.records import Attempt, Champion, ModelRef, Promise
+from components._shared.records import TURNED_DOWN, Attempt, Champion, ModelRef, Promise
 from components._shared.registry import Registry, in_parallel
 from components._shared.windows import zone
 from components._shared.wording import with_interval
@@ -122,7 +122,7 @@ def entries_of(registry: Registry) -> list[Entry]:
     """The decisions that promised something, the newest first."""
     last: dict[str, tuple[str, Attempt, Promise]] = {}
     for name, attempt in registry.tries().items():
-        if attempt.result in ("promoted", "rejected") and attempt.promise is not None:
+        if attempt.result in ("promoted", *TURNED_DOWN) and attempt.promise is not None:
             # Promoted by an override after it was rejected: the later decision counts.
             last[attempt.judgement] = (name, attempt, attempt.promise)
     newest = sorted(last.values(), key=lambda each: (each[1].windows.as_of, each[1].created), reverse=True)
@@ -173,7 +173,7 @@ def _row(entry: Entry) -> list[str]:
     due = promise.due
     waiting = "not to be settled" if due is None else f"due {_day(due, entry)}"
     return [
-        f"version {attempt.version}" if attempt.result == "promoted" else "rejected",
+        f"version {attempt.version}" if attempt.result == "promoted" else attempt.result,
         _day(attempt.windows.as_of, entry),
         f"{METRIC_NAMES[promise.metric]} {_signed(promised)} over {beside}",
         "" if last is None else _signed(last.gain),

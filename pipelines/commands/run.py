@@ -342,6 +342,7 @@ _RESULT = {
     "held": ": not replaced, since a rollback holds it (`saiki release` lifts that)",
     "superseded": ": it was moved while this run worked, so nothing was promoted; run again",
     "rejected": ": the candidate was turned down",
+    "undecided": ": the data cannot tell whether the candidate is better",
     "not_served": ": the candidate passed, but was not served as it should be",
 }
 

@@ -90,8 +90,8 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
             override: A recorded reason to promote in spite of the verdict.
             deploy: tf-serving, to serve a version and check its answers before it becomes champion; or none.
             serving: The server, [namespace/]name of its Deployment and Service; empty: serving-TASK, in this namespace.
-            fail_on: Results of push that end the run as failed, separated by commas; of rejected, not_served, held,
-                superseded, already_champion, promoted. Empty: none.
+            fail_on: Results of push that end the run as failed, separated by commas; of rejected, undecided,
+                not_served, held, superseded, already_champion, promoted. Empty: none.
             train_cpu: CPUs for train, such as 4 or 500m. Another value trains again.
             train_memory: Memory for train, such as 8Gi. Another value trains again.
             train_accelerators: Number of accelerators for train. Another value trains again.

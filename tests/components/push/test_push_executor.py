@@ -13,7 +13,7 @@ from components._shared import storage
 from components._shared.errors import CorruptError, PreconditionError, RegistryError
 from components._shared.model_files import registered_model
 from components._shared.registry import Registry
-from components._shared.verdict import Outcome
+from components._shared.verdict import Check, Outcome, Verdict
 
 Runs = Callable[..., Any]
 
@@ -71,6 +71,23 @@ def test_a_candidate_that_did_not_pass_leaves_everything_but_a_version(
     assert attempt is not None
     assert (attempt.outcome, attempt.reason, attempt.version) == (outcome, f"it {outcome}", None)
     assert attempt.baseline.champion == models.version_ref(1)
+
+
+@pytest.mark.parametrize(
+    ("others", "result"), [((), "undecided"), (("cannot_judge",), "rejected"), (("failed",), "rejected")]
+)
+def test_only_a_gain_that_cannot_be_told_is_no_rejection(
+    others: tuple[Outcome, ...], result: str, local_root: str, make_run: Runs
+) -> None:
+    make_run(local_root, "j1").push()
+    run = make_run(local_root, "j2", "cannot_judge")
+    untold = Check(name="champion.improve.auc", outcome="cannot_judge", reason="about 9 more days")
+    checks = [untold, *(Check(name="metric.auc", outcome=outcome, reason="low") for outcome in others)]
+    path = run.files["verdict"]
+    verdict = Verdict.from_json(path.read_text()).model_copy(update={"checks": tuple(checks)})
+    path.write_text(verdict.to_json())
+    assert run.push().result == result
+    assert run.push().replayed
 
 
 def test_an_override_promotes_what_was_rejected_and_is_recorded(local_root: str, make_run: Runs) -> None:
