@@ -36,7 +36,7 @@ def improves_beyond_doubt(evaluation: Evaluation, section: EvaluationSection) ->
     gates = section.champion
     metric = gates.primary
     level = level_of_a_look(gates.false_alarms, evaluation.looks)
-    name, limit = f"champion.improve.{metric}", f"better beyond doubt: luck in at most {odds(level)}"
+    name, limit = f"champion.improve.{metric}", f"better, hardly by luck: at most {odds(level)}"
     found = evaluation.overall.metrics.get(metric)
     gain = gain_of(metric, found) if found is not None else None
     if found is None or found.difference is None or gain is None:
@@ -48,9 +48,9 @@ def improves_beyond_doubt(evaluation: Evaluation, section: EvaluationSection) ->
     outcome: Outcome
     if chance <= level and gain.value > 0:
         outcome = "passed"
-        reason = f"{said}, beyond doubt: {_luck(chance, level, evaluation.looks)}."
+        reason = f"{said}, hardly by luck: {_luck(chance, level, evaluation.looks)}."
     elif gain.interval[1] < 0 or (gain.error == 0 and gates.undecided == "keep"):
-        outcome, reason = "failed", f"{said}; it must be better, beyond doubt."
+        outcome, reason = "failed", f"{said}; it must be better, and hardly by luck."
     else:
         doubt = f"{said}, but the data cannot tell that from luck"
         if gain.value > 0:

@@ -53,9 +53,9 @@ def _check(
 def test_what_is_better_beyond_doubt_passes_and_says_how_sure_that_is(section: Any) -> None:
     check = _check(section, _figures(0.027, 0.0095), looks=4)
     assert check.outcome == "passed"
-    assert check.limit == "better beyond doubt: luck in at most 1 of 80 cases"
+    assert check.limit == "better, hardly by luck: at most 1 of 80 cases"
     assert check.reason == (
-        "AUC is better than the champion's by 0.027 [0.008, 0.046], beyond doubt: luck alone shows as much in "
+        "AUC is better than the champion's by 0.027 [0.008, 0.046], hardly by luck: luck alone shows as much in "
         "1 of 140 cases, and 1 of 80 cases is allowed to one of 4 looks a quarter."
     )
     assert (check.observed, check.interval) == (0.027, pytest.approx((0.007525, 0.046475)))
@@ -82,7 +82,7 @@ def test_better_is_higher_or_lower_as_the_metric_has_it(
     check = _check(section, _figures(difference, 0.005), metric=metric, gates=gates)
     assert check.outcome == outcome
     if outcome == "failed":
-        assert check.reason.endswith("; it must be better, beyond doubt.")
+        assert check.reason.endswith("; it must be better, and hardly by luck.")
 
 
 def test_days_that_lean_to_the_bad_side_count_for_less(section: Any) -> None:
@@ -156,7 +156,7 @@ def test_the_same_answers_are_no_improvement(section: Any) -> None:
     kept = _check(section, _figures(0.0, 0.0))
     assert (kept.outcome, kept.reason) == (
         "failed",
-        "AUC is the same as the champion's; it must be better, beyond doubt.",
+        "AUC is the same as the champion's; it must be better, and hardly by luck.",
     )
     assert _check(section, _figures(0.0, 0.0), gates={**AUC, "undecided": "promote"}).outcome == "passed"
 
