@@ -48,10 +48,11 @@ class BehaviourFound(Contract):
         violations: Share of them whose answer broke the expectation, with an interval over clusters.
         near, elsewhere: The same of the rows nearest to the decision boundary, and of the others.
         limit: Largest share that is allowed.
-        champion: The champion's share on the same rows, if it was asked.
+        champion: The champion's share on the same rows; none: there is no champion, it does not answer them, or it does
+            not take each of the test's features as the candidate does.
         largest: Largest move of a score that the expectation is about, whether or not it is within it: either way
             (`within`), the wrong way (`direction`), of rows that are decided otherwise, or beyond a bound.
-        cases: The worst ones, the worst first.
+        cases: The worst ones: those that exceed a limit by most, first.
         reason: Why nothing could be tested, or how the model failed to answer; else empty.
     """
 

@@ -22,14 +22,16 @@ class Change(Contract):
     """How a row is changed: exactly one of these.
 
     Attributes:
-        jitter: Noise from a normal distribution, its standard deviation in units of the feature's own. Columns of
-            whole numbers stay whole, and no value leaves the range of the column's.
+        jitter: Noise from a normal distribution, its standard deviation in units of the feature's own, in
+            which single extreme values hardly count. Columns of whole numbers stay whole, and no value leaves the
+            range of the column's.
         round_to: Numbers are rounded to the nearest multiple of this.
         missing: The values are taken away.
         set_to: The value becomes this one, such as a category that nobody has seen.
         swap: Words that mean the same, such as [[EWR, "Newark"]]: each is replaced by the next of its group.
         replace: The value is replaced by that of another row, drawn at random.
-        shift: The clock is wrong by this much, such as 1h or -30min (datetime features).
+        shift: The clock is wrong by this much, such as 1h or -30min (datetime features). What would leave the calendar
+            stays as it is.
         add: This much is added, in the feature's own unit.
     """
 
@@ -90,7 +92,7 @@ class BehaviourTest(Contract):
     """One test.
 
     Attributes:
-        features: Which features are changed, all in the same row.
+        features: Which features are changed, all in the same row. Others that are computed from them are not.
         violations: Largest share of the rows whose answer may break the expectation.
         evidence: `point`: the share itself stays within; `interval`: the upper end of its 95 % interval does.
     """
@@ -116,7 +118,10 @@ _KINDS_OF: dict[str, tuple[FeatureKind, ...]] = {
 """Changes that do not go with every kind of feature."""
 
 _ONE_WAY = ("add", "shift", "set_to", "missing")
-"""Changes that move every row the same way, so that an answer may be expected to follow."""
+"""Changes that move every row the same way, so that an answer may be expected to follow; `set_to` of a category."""
+
+_LARGEST = 3.4028234663852886e38
+"""Numbers enter a model as 32-bit floats: what is larger is infinite there."""
 
 
 def parse_shift(text: str) -> tuple[int, Span]:
@@ -175,6 +180,13 @@ def _check_change(test: BehaviourTest, features: Mapping[str, FeatureKind], wher
                 f"{where}.change.set_to",
                 "write a text in quotes for a categorical feature, a number without for a numeric one",
             )
+    number = change.add if change.add is not None else change.set_to
+    if isinstance(number, float) and abs(number) > _LARGEST:
+        raise _mistake(
+            f"{number:g} is infinite to a model, which takes numbers up to {_LARGEST:.2g}",
+            f"{where}.change.{kind}",
+            "write one nearer to 0",
+        )
     if change.shift is not None:
         try:
             parse_shift(change.shift)
@@ -209,6 +221,13 @@ def _check_expectation(
         if problem == "multiclass_classification" and not expect.output:
             raise _mistake(
                 "The direction of which class?", f"{where}.direction", f"add output, one of: {', '.join(classes)}"
+            )
+        if isinstance(test.change.set_to, float):
+            raise _mistake(
+                f"set_to {test.change.set_to:g} raises the value of some rows and lowers that of others, so no "
+                "direction can be expected of the score",
+                f"{where}.direction",
+                "use add, which moves every row the same way; or expect within, min or max",
             )
         if test.change.kind not in _ONE_WAY:
             raise _mistake(

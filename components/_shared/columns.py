@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from components._shared.contract import digest_of
 from components._shared.errors import TaskError
 from components._shared.expressions import CheckedExpression, check, near
 from components._shared.task import ColumnType, DataSection, FeatureKind, Schema, Task, data_section
@@ -45,8 +46,11 @@ class CheckedColumns:
         return frozenset(found)
 
 
-def check_columns(task: Task, schema: Schema) -> None:
+def check_columns(task: Task, schema: Schema) -> CheckedColumns:
     """Checks that a task and its pinned schema fit together.
+
+    Returns:
+        The columns that there are.
 
     Raises:
         TaskError: An unknown column, one of the wrong type, an expression that cannot be evaluated, or a feature that
@@ -67,6 +71,7 @@ def check_columns(task: Task, schema: Schema) -> None:
         _known(name, checked.types, "slices")
     _check_leaks(task, checked)
     _check_known_before(task, checked)
+    return checked
 
 
 def check_data(data: DataSection) -> CheckedColumns:
@@ -101,6 +106,37 @@ def check_data(data: DataSection) -> CheckedColumns:
     _check_type(data.weight, types, ("float64", "int64"), "weight")
     return CheckedColumns(
         types=dict(sorted(types.items())), derived=derived, label=label, population=population, cluster=cluster
+    )
+
+
+def meaning_of(data: DataSection, checked: CheckedColumns) -> str:
+    """Digest of what a row and its label are: an edit of anything here asks another question.
+
+    The label, the population, key, time and weight, and the derived columns that these read, at any depth; not what
+    features, slices, clusters and gates are made of.
+
+    Args:
+        data: What the task says about rows.
+        checked: Its columns and expressions.
+    """
+    expressions = [checked.label, *([] if checked.population is None else [checked.population])]
+    read = {*data.key, *(name for name in (data.time, data.weight) if name is not None)}
+    read |= {name for expression in expressions for name in expression.columns_read}
+    return digest_of(
+        {
+            "problem": data.problem,
+            # When a label is known is no part of what it says.
+            "label": data.label.model_dump(mode="json", exclude={"known_after"}),
+            "population": data.population,
+            "key": list(data.key),
+            "time": data.time,
+            "timezone": data.timezone,
+            "weight": data.weight,
+            "derived": {
+                name: data.derived[name].model_dump(mode="json")
+                for name in sorted(checked.sources_of(read) & data.derived.keys())
+            },
+        }
     )
 
 

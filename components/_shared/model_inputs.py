@@ -15,7 +15,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from components._shared.errors import DataError
 from components._shared.model_info import ModelInput
@@ -87,9 +87,11 @@ def input_values(column: pa.Array, kind: FeatureKind) -> NDArray[np.float32] | N
     import pyarrow as pa
 
     match kind:
-        case "numeric" | "boolean":
-            values: Any = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype("float32")
-            return (values != 0).astype("float32") + 0 * values if kind == "boolean" else values  # type: ignore[no-any-return]
+        case "numeric":
+            return numbers(column)
+        case "boolean":
+            given = numbers(column)
+            return (given != 0).astype("float32") + 0 * given  # type: ignore[no-any-return]
         case "datetime":
             moments = column.cast(pa.timestamp("us")) if pa.types.is_date(column.type) else column
             return moments.cast(pa.int64()).fill_null(MISSING_MOMENT).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
@@ -97,6 +99,15 @@ def input_values(column: pa.Array, kind: FeatureKind) -> NDArray[np.float32] | N
             encoded = column.cast(pa.string()).fill_null("").dictionary_encode()
             values = tuple(text.encode() for text in encoded.dictionary.to_pylist())
             return Strings(values=values, codes=encoded.indices.to_numpy(zero_copy_only=False))
+
+
+def numbers(column: pa.Array) -> NDArray[np.float32]:
+    """Numbers as a model takes them: the nearest 32-bit floats, infinite beyond 3.4e38; NaN where they are missing."""
+    import numpy as np
+    import pyarrow as pa
+
+    with np.errstate(over="ignore"):
+        return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype("float32")  # type: ignore[no-any-return]
 
 
 def input_columns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -339,6 +340,8 @@ class EvaluationSection(Contract):
         cluster: What the task names as cluster; none: calendar days, or single rows.
         test_length: Span of *test*; empty in tasks without time.
         cadence: How often the task is judged by plan.
+        known_after: How long after the moment of a row its label is known.
+        meaning: Digest of what a row and its label are (`columns.meaning_of`): figures of another one do not compare.
     """
 
     problem: Problem
@@ -353,6 +356,7 @@ class EvaluationSection(Contract):
     promises: PromiseGates = PromiseGates()
     test_length: str = ""
     cadence: Cadence = "daily"
+    known_after: str = "0d"
     embargo: str
     timezone: str
     has_time: bool
@@ -361,10 +365,15 @@ class EvaluationSection(Contract):
     question: str = ""
     label: str = ""
     population: str = ""
+    meaning: str = ""
 
 
-def evaluation_section(task: Task) -> EvaluationSection:
+def evaluation_section(task: Task, meaning: str = "") -> EvaluationSection:
     """The part of the task that decides how a candidate is judged, presets filled in.
+
+    Args:
+        task: The task.
+        meaning: Digest of what a row and its label are.
 
     Raises:
         TaskError: A gate is unknown or not one of the problem's, names a feature that the model does not use, or a test
@@ -396,6 +405,7 @@ def evaluation_section(task: Task) -> EvaluationSection:
         promises=gates.promises,
         test_length=task.split.test if isinstance(task.split.test, str) else "",
         cadence=task.cadence,
+        known_after=task.label.known_after,
         embargo=task.embargo,
         timezone=task.timezone,
         has_time=task.time is not None,
@@ -404,6 +414,7 @@ def evaluation_section(task: Task) -> EvaluationSection:
         question=task.question,
         label=task.label.expression + ("" if task.label.positive is None else f" = {task.label.positive}"),
         population=task.population or "",
+        meaning=meaning,
     )
 
 
@@ -415,13 +426,18 @@ class SmokeTestSection(Contract):
 
 
 class BehaviourSection(Contract):
-    """What `behave` needs: the tests, and what is decided by a score."""
+    """What `behave` needs: the tests, and what is decided by a score.
+
+    Attributes:
+        stale: Test → features that are computed from what it changes, and are not changed with it.
+    """
 
     problem: Problem
     classes: tuple[str | int, ...] | None
     timezone: str
     decision: DecisionRule
     gates: BehaviourGates
+    stale: dict[str, tuple[str, ...]] = {}
 
 
 class ExplanationSection(Contract):
@@ -440,14 +456,25 @@ def smoke_test_section(evaluation: EvaluationSection) -> SmokeTestSection:
     return SmokeTestSection(score_difference=gates.score_difference, export_difference=gates.export_difference)
 
 
-def behaviour_section(evaluation: EvaluationSection) -> BehaviourSection:
-    """The part of the task that decides how a model is tested by changed rows."""
+def behaviour_section(evaluation: EvaluationSection, sources: Mapping[str, Set[str]]) -> BehaviourSection:
+    """The part of the task that decides how a model is tested by changed rows.
+
+    Args:
+        sources: Feature → the columns that it is computed from, at any depth; of the features that the model uses.
+    """
+    stale = {
+        test.name: tuple(
+            name for name, read in sources.items() if name not in test.features and not read.isdisjoint(test.features)
+        )
+        for test in evaluation.behaviour.tests
+    }
     return BehaviourSection(
         problem=evaluation.problem,
         classes=evaluation.classes,
         timezone=evaluation.timezone,
         decision=evaluation.decision,
         gates=evaluation.behaviour,
+        stale={test: names for test, names in stale.items() if names},
     )
 
 

@@ -43,8 +43,20 @@ class Span:
         return self._shift(moment, timezone, 1)
 
     def _shift(self, moment: datetime, timezone: str, sign: int) -> datetime:
-        local = moment.astimezone(zone(timezone)) + sign * timedelta(days=self.days)
-        return (local.astimezone(UTC)) + sign * timedelta(seconds=self.seconds)
+        if self.days:
+            local = moment.astimezone(zone(timezone))
+            # Of the hour that a clock shows twice, the second one stays the second.
+            moment = (local + sign * timedelta(days=self.days)).replace(fold=local.fold)
+        return moment.astimezone(UTC) + sign * timedelta(seconds=self.seconds)
+
+
+PERIODS: dict[Cadence, Span] = {
+    "hourly": Span(seconds=3600),
+    "daily": Span(days=1),
+    "weekly": Span(days=7),
+    "monthly": Span(days=31),
+}
+"""How long the period of a cadence is, at most."""
 
 
 def parse_span(text: str) -> Span:
@@ -101,6 +113,12 @@ def floor(moment: datetime, cadence: Cadence, timezone: str) -> datetime:
         case "monthly":
             start = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return start.replace(fold=0).astimezone(UTC)
+
+
+def ceil(moment: datetime, cadence: Cadence, timezone: str) -> datetime:
+    """The first start of an hour, day, week (Monday) or month of the zone that is not before the moment."""
+    start = floor(moment, cadence, timezone)
+    return start if start == moment else floor(PERIODS[cadence].after(start, timezone), cadence, timezone)
 
 
 class Window(Contract):

@@ -13,7 +13,7 @@ from components._shared.decision_rule import DecisionRule
 from components._shared.errors import DataError
 from components._shared.manifest import Manifest
 from components._shared.measuring.metrics import Floats, Integers
-from components._shared.model_inputs import score_columns
+from components._shared.model_inputs import numbers, score_columns
 from components._shared.tables import iter_batches
 from components._shared.task import BehaviourSection, LearningSection
 
@@ -21,12 +21,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+EXTREME = 10
+"""A value farther from the median than so many times half of what lies between the quantiles of 16 % and 84 % (of a
+normal distribution: its standard deviation) counts as if it lay there, or one row would say what noise all others get.
+"""
+
+QUANTILE_ROWS = 10_000
+"""Rows, those of the smallest keys, of which these quantiles are taken: they only say from where on a value is extreme.
+"""
+
+
 @dataclass(frozen=True)
 class Spread:
-    """How a numeric column's values lie, over all rows.
+    """How a numeric column's values lie, over all rows, those that are finite as a model takes them.
 
     Attributes:
-        deviation: Standard deviation.
+        deviation: Standard deviation of the values, winsorised (`EXTREME`).
         low, high: The smallest and the largest value.
     """
 
@@ -115,11 +125,12 @@ def rows_to_ask(
     Raises:
         DataError: The predictions are not of these rows.
     """
-    near, others = _chosen(predictions, section, score_columns(learning))
+    near, others, sample = _chosen(predictions, section, score_columns(learning))
     position = np.concatenate([near.position, others.position])
     order = np.argsort(position)
     keys = np.concatenate([near.key, others.key])[order]
-    rows, spread = _read(examples, list(dict.fromkeys(["_key", "_cluster", *features])), position[order], numeric)
+    columns = list(dict.fromkeys(["_key", "_cluster", *features]))
+    rows, spread = _read(examples, columns, position[order], numeric, sample)
     if rows.column(0).to_pylist() != keys.tolist():
         raise DataError("The predictions stand in another order than the rows", where="behave")
     _, cluster = np.unique(np.asarray(rows.column(1).to_pylist(), dtype=str), return_inverse=True)
@@ -147,8 +158,14 @@ def distance(score: Floats, rule: DecisionRule, problem: str, classes: tuple[str
     return None if threshold is None else np.abs(score[:, 0] - threshold)
 
 
-def _chosen(predictions: Manifest, section: BehaviourSection, scores: Sequence[str]) -> tuple[_Candidates, _Candidates]:
-    """The nearest rows, and as many others as are wanted: those of the smallest keys, which are hashes."""
+def _chosen(
+    predictions: Manifest, section: BehaviourSection, scores: Sequence[str]
+) -> tuple[_Candidates, _Candidates, Integers]:
+    """The nearest rows, and as many others as are wanted: those of the smallest keys, which are hashes.
+
+    Returns:
+        Them, and the positions of the `QUANTILE_ROWS` of the smallest keys, ascending.
+    """
     wanted = min(section.gates.rows, predictions.count)
     nearest = wanted // 2
     near, others, start = _NONE, _NONE, 0
@@ -162,26 +179,74 @@ def _chosen(predictions: Manifest, section: BehaviourSection, scores: Sequence[s
             nearest = 0
         else:
             near = near.merged(_Candidates(far, key, position), nearest)
-        others = others.merged(_Candidates(np.zeros(len(key)), key, position), wanted)
-    return near, others.take(~np.isin(others.position, near.position)).first(wanted - nearest)
+        others = others.merged(_Candidates(np.zeros(len(key)), key, position), max(wanted, QUANTILE_ROWS))
+    sample = np.sort(others.first(QUANTILE_ROWS).position)
+    return near, others.take(~np.isin(others.position, near.position)).first(wanted - nearest), sample
 
 
 def _read(
-    examples: Manifest, columns: list[str], positions: Integers, numeric: Sequence[str]
+    examples: Manifest, columns: list[str], positions: Integers, numeric: Sequence[str], sample: Integers
 ) -> tuple[pa.RecordBatch, dict[str, Spread]]:
-    """The rows at some positions, ascending, and the spread of all."""
+    """The rows at some positions, and the spread of all; a sample tells which values are extreme."""
     import pyarrow as pa
 
     found, start = [], 0
     moments = {name: _Moments() for name in numeric}
+    sampled: dict[str, list[Floats]] = {name: [] for name in numeric}
     for batch in iter_batches(examples, columns):
-        first, last = np.searchsorted(positions, [start, start + batch.num_rows])
-        found.append(batch.take(pa.array(positions[first:last] - start)))
+        found.append(batch.take(pa.array(_within(positions, start, batch.num_rows))))
+        some = pa.array(_within(sample, start, batch.num_rows))
         start += batch.num_rows
         for name, seen in moments.items():
-            seen.add(batch.column(columns.index(name)))
+            column = batch.column(columns.index(name))
+            seen.add(_finite(column))
+            sampled[name].append(_finite(column.take(some)))
     rows = pa.Table.from_batches(found).combine_chunks().to_batches()[0]
-    return rows, {name: seen.spread() for name, seen in moments.items()}
+    ends = {name: _ends(np.concatenate(sampled[name])) for name in numeric}
+    beyond = {
+        name: (low, high)
+        for name, (low, high) in ends.items()
+        if not low <= moments[name].low <= moments[name].high <= high
+    }
+    winsorised = _winsorised(examples, beyond)
+    return rows, {
+        name: Spread(deviation=winsorised.get(name, seen).deviation, low=seen.low, high=seen.high)
+        for name, seen in moments.items()
+    }
+
+
+def _within(positions: Integers, start: int, rows: int) -> Integers:
+    """Those of the positions, ascending, that lie in a batch, counted from its start."""
+    first, last = np.searchsorted(positions, [start, start + rows])
+    return positions[first:last] - start
+
+
+def _finite(column: pa.Array) -> Floats:
+    """The numbers of a column that are finite as a model takes them."""
+    import pyarrow as pa
+
+    values: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return values[np.isfinite(numbers(column))]
+
+
+def _ends(sample: Floats) -> tuple[float, float]:
+    """Beyond them a value is extreme; none is where most values are one and the same."""
+    low, median, high = np.quantile(sample, [0.16, 0.5, 0.84]).tolist() if len(sample) else (0.0, 0.0, 0.0)
+    if low == high:
+        return -np.inf, np.inf
+    reach = EXTREME * (high - low) / 2
+    return median - reach, median + reach
+
+
+def _winsorised(examples: Manifest, ends: dict[str, tuple[float, float]]) -> dict[str, _Moments]:
+    """Moments of columns of which values beyond the ends count as if they lay there."""
+    moments = {name: _Moments() for name in ends}
+    if not ends:
+        return moments
+    for batch in iter_batches(examples, list(ends)):
+        for number, (name, between) in enumerate(ends.items()):
+            moments[name].add(np.clip(_finite(batch.column(number)), *between))
+    return moments
 
 
 class _Moments:
@@ -189,11 +254,9 @@ class _Moments:
 
     def __init__(self) -> None:
         self._count, self._mean, self._squares = 0, 0.0, 0.0
-        self._low, self._high = float("inf"), float("-inf")
+        self.low, self.high = float("inf"), float("-inf")
 
-    def add(self, column: pa.Array) -> None:
-        values = column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
-        values = values[np.isfinite(values)]
+    def add(self, values: Floats) -> None:
         if not len(values):
             return
         count, mean = len(values), float(values.mean())
@@ -201,8 +264,8 @@ class _Moments:
         self._squares += float(((values - mean) ** 2).sum()) + apart**2 * self._count * count / total
         self._mean += apart * count / total
         self._count = total
-        self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
 
-    def spread(self) -> Spread:
-        deviation = (self._squares / (self._count - 1)) ** 0.5 if self._count > 1 else 0.0
-        return Spread(deviation=deviation, low=self._low, high=self._high)
+    @property
+    def deviation(self) -> float:
+        return (self._squares / (self._count - 1)) ** 0.5 if self._count > 1 else 0.0

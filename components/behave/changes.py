@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from components._shared.behaviour_tests import BehaviourTest, parse_shift
 from components._shared.measuring.metrics import Floats
+from components._shared.model_inputs import numbers
 from components.behave.asking import Asked, Spread
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def changed_columns(
     for name in test.features:
         before = asked.rows.column(asked.rows.schema.get_field_index(name))
         drawn = _Drawn(keys, f"{test.name}\0{name}")
-        columns[name] = _changed(test, before, drawn, asked.spread.get(name), ~asked.near, timezone)
-        changed |= _differs(before, columns[name])
+        with np.errstate(over="ignore"):
+            columns[name] = _changed(test, before, drawn, asked.spread.get(name), ~asked.near, timezone)
+            changed |= _differs(before, columns[name])
     return columns, changed
 
 
@@ -94,10 +96,11 @@ def _jittered(before: pa.Array, jitter: float, drawn: _Drawn, spread: Spread | N
 
     if spread is None or not spread.deviation:
         return before
-    values = _floats(before) + jitter * spread.deviation * drawn.normal()
+    values = _floats(before)
+    noisy = values + jitter * spread.deviation * drawn.normal()
     # A minute stays a whole one, and a distance does not become negative.
-    values = np.clip(np.rint(values) if pa.types.is_integer(before.type) else values, spread.low, spread.high)
-    return _numbers(before, values)
+    noisy = np.clip(np.rint(noisy) if pa.types.is_integer(before.type) else noisy, spread.low, spread.high)
+    return _numbers(before, np.where(np.isfinite(numbers(before)), noisy, values))
 
 
 def _replaced(before: pa.Array, drawn: _Drawn, everywhere: npt.NDArray[np.bool_]) -> pa.Array:
@@ -123,48 +126,55 @@ def _swapped(before: pa.Array, groups: Sequence[Sequence[str]]) -> pa.Array:
 
 
 def _shifted(before: pa.Array, shift: str, timezone: str) -> pa.Array:
-    """Moments moved by a span; a date is midnight, and stays a date."""
+    """Moments moved by a span, but not beyond the calendar's ends; a date is midnight, and stays a date."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     sign, span = parse_shift(shift)
     moved = span.after if sign > 0 else span.before
 
-    def of(value: Any) -> Any:
-        if value is None or isinstance(value, datetime):
-            return value if value is None else moved(value, timezone)
-        return moved(datetime.combine(value, time(), UTC), "UTC").date()
+    def of(scalar: pa.Scalar) -> datetime | date | None:
+        try:
+            value = scalar.as_py()
+            if value is None or isinstance(value, datetime):
+                return None if value is None else moved(value, timezone)
+            return moved(datetime.combine(value, time(), UTC), "UTC").date()
+        except OverflowError:
+            return None
 
-    return pa.array([of(value) for value in _moments(before)], before.type)
-
-
-def _moments(column: pa.Array) -> list[datetime | date | None]:
-    return column.to_pylist()  # type: ignore[no-any-return]
+    return pc.coalesce(pa.array([of(scalar) for scalar in before], before.type), before)
 
 
 def _floats(column: pa.Array) -> Floats:
     """Missing ones as NaN."""
     import pyarrow as pa
 
-    values: Floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    values: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values
 
 
 def _numbers(before: pa.Array, values: Floats) -> pa.Array:
-    """As whole numbers where the column holds such, and all of these are; NaN is missing."""
+    """As whole numbers where the column holds such, and all of these are; NaN is missing.
+
+    What overflows stays as it was. Beyond 2⁵³ whole numbers are floats, which have no others there.
+    """
     import pyarrow as pa
 
+    values = np.where(np.isinf(values), _floats(before), values)
     missing = np.isnan(values)
-    whole = pa.types.is_integer(before.type) and bool((values[~missing] == np.rint(values[~missing])).all())
     kept = np.where(missing, 0, values)
+    whole = pa.types.is_integer(before.type) and bool(((kept == np.rint(kept)) & (np.abs(kept) <= 2**53)).all())
     return pa.array(kept.astype(np.int64) if whole else kept, mask=missing)
 
 
 def _differs(before: pa.Array, after: pa.Array) -> npt.NDArray[np.bool_]:
     """Which values are others; rounding errors are none."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_floating(after.type) or pa.types.is_integer(after.type):
         same = np.isclose(_floats(before), _floats(after), rtol=1e-9, atol=0, equal_nan=True)
         return np.asarray(~same)
-    first, second = before.cast(after.type).to_pylist(), after.to_pylist()
-    return np.array([one != other for one, other in zip(first, second, strict=True)], bool)
+    others = pc.not_equal(before.cast(after.type), after).fill_null(False)
+    came_or_went = pc.xor(before.is_null(), after.is_null())
+    return np.asarray(pc.or_(others, came_or_went).to_numpy(zero_copy_only=False))

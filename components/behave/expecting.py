@@ -23,8 +23,10 @@ class Held:
         before, after: Scores, rows × outputs; those after may be no numbers.
         broken: Which of them broke the expectation.
         amount: Largest move that the expectation is about; infinite where the answer is not a number.
+        excess: Of broken rows: by how much the limit is exceeded, where it is exceeded most (of rows that are decided
+            otherwise: the move); infinite where the answer is not a number.
         moved: Largest move of any score.
-        output: Number of the output that `amount` is of.
+        output: Of broken rows: number of the output that `excess` is of.
         decided_before, decided_after: Numbers of the decisions; none: nothing is decided.
     """
 
@@ -32,6 +34,7 @@ class Held:
     after: Floats
     broken: npt.NDArray[np.bool_]
     amount: Floats
+    excess: Floats
     moved: Floats
     output: Integers
     decided_before: Integers | None
@@ -54,25 +57,27 @@ def hold(expect: Expectation, before: Floats, after: Floats, section: BehaviourS
     if expect.output:
         looked_at = np.array([str(one) == expect.output for one in section.classes or ()])
 
-    amount = np.zeros_like(move)
-    broken = np.zeros(move.shape, bool)
+    amount, excess = np.zeros_like(move), np.full_like(move, -np.inf)
     for part, limit in _parts(expect, move, answered):
         amount = np.maximum(amount, np.where(looked_at, part, 0))
-        np.logical_or(broken, looked_at & (part > limit + rounding), out=broken)
+        excess = np.maximum(excess, np.where(looked_at & (part > limit + rounding), part - limit, -np.inf))
     if expect.same_decision and decided[0] is not None and decided[1] is not None:
         rows = np.arange(len(move))
         place = decided[0] if move.shape[1] > 1 else np.zeros(len(move), np.int64)
         flipped = (decided[0] != decided[1]) & (np.abs(move) > rounding).any(axis=1)
-        amount[rows, place] = np.maximum(amount[rows, place], np.where(flipped, np.abs(move[rows, place]), 0))
-        broken[rows, place] |= flipped
+        moved = np.abs(move[rows, place])
+        amount[rows, place] = np.maximum(amount[rows, place], np.where(flipped, moved, 0))
+        excess[rows, place] = np.maximum(excess[rows, place], np.where(flipped, moved, -np.inf))
     amount[~finite] = np.inf
+    excess[~np.isfinite(after)] = np.inf
     return Held(
         before=before,
         after=after,
-        broken=np.asarray(broken.any(axis=1) | ~finite),
+        broken=np.asarray((excess > -np.inf).any(axis=1)),
         amount=amount.max(axis=1),
+        excess=excess.max(axis=1),
         moved=np.abs(move).max(axis=1),
-        output=amount.argmax(axis=1),
+        output=excess.argmax(axis=1),
         decided_before=decided[0],
         decided_after=decided[1],
     )

@@ -79,7 +79,7 @@ def found_by(
     changed = Changed(rows=_with(asked.rows, columns, changes), place=np.flatnonzero(changes), asked=asked)
     found = BehaviourFound(
         name=test.name,
-        change=change_in_words(test, asked.spread),
+        change=change_in_words(test, asked.spread, section.stale.get(test.name, ())),
         expectation=expectation_in_words(test.expect, section),
         rows=len(changed.place),
         clusters=len(np.unique(changed.cluster)),
@@ -101,7 +101,7 @@ def found_by(
             "violations": _share(answers, changed.cluster),
             "near": _share(answers, changed.cluster, changed.near),
             "elsewhere": _share(answers, changed.cluster, ~changed.near),
-            "champion": None if champion is None else _champion_share(test, section, changed, champion),
+            "champion": _champion_share(test, section, changed, candidate, champion),
             "largest": float(finite.max()) if len(finite) else None,
             "cases": _worst(answers, test, section, changed, list(candidate.info.learning.features)),
         }
@@ -114,8 +114,15 @@ def _answers(test: BehaviourTest, section: BehaviourSection, changed: Changed, a
 
 
 def _champion_share(
-    test: BehaviourTest, section: BehaviourSection, changed: Changed, champion: Loaded
+    test: BehaviourTest, section: BehaviourSection, changed: Changed, candidate: Loaded, champion: Loaded | None
 ) -> Estimate | None:
+    """None: there is no champion, or it cannot be asked the same."""
+    if champion is None:
+        return None
+    own, asked = champion.info.learning.features, candidate.info.learning.features
+    # Without a feature no change of it moves a model; of another kind, the new values may be none that it takes.
+    if any(own.get(name) != asked[name] for name in test.features):
+        return None
     try:
         return _share(_answers(test, section, changed, champion), changed.cluster)
     except ModelError:
@@ -141,7 +148,7 @@ def _worst(
     """The rows that broke it most; of equal ones, those of the smallest keys."""
     broken = np.flatnonzero(answers.broken)
     keys = changed.rows.column(changed.rows.schema.get_field_index("_key")).to_pylist()
-    worst = sorted(broken.tolist(), key=lambda row: (-answers.amount[row], keys[row]))[:WORST]
+    worst = sorted(broken.tolist(), key=lambda row: (-answers.excess[row], keys[row]))[:WORST]
     return tuple(_case(answers, test, section, changed, features, row) for row in worst)
 
 
@@ -149,7 +156,11 @@ def _case(
     answers: Held, test: BehaviourTest, section: BehaviourSection, changed: Changed, features: list[str], row: int
 ) -> BehaviourCase:
     def value(rows: pa.RecordBatch, name: str, number: int) -> Any:
-        return rows.column(rows.schema.get_field_index(name))[number].as_py()
+        found = rows.column(rows.schema.get_field_index(name))[number]
+        try:
+            return found.as_py()
+        except OverflowError:  # Arrow has days of years that Python does not know.
+            return str(found.cast("string"))
 
     def pair(name: str) -> Before:
         values = value(before, name, place), value(changed.rows, name, row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from components._shared.behaviour import BehaviourCase
@@ -14,12 +14,22 @@ from components._shared.windows import zone
 from components.behave.asking import Spread
 
 
-def change_in_words(test: BehaviourTest, spread: dict[str, Spread]) -> str:
+def change_in_words(test: BehaviourTest, spread: dict[str, Spread], stale: tuple[str, ...] = ()) -> str:
     """What a test does to a row.
 
     Args:
         spread: Of its numeric features, for noise in their own unit.
+        stale: Features that are computed from what it changes, and are not changed with it.
     """
+    said = _change(test, spread)
+    if not stale:
+        return said
+    source = "it" if len(test.features) == 1 else "them"
+    stays = "stays as it was" if len(stale) == 1 else "stay as they were"
+    return f"{said} ({_listed(stale)}, computed from {source}, {stays})"
+
+
+def _change(test: BehaviourTest, spread: dict[str, Spread]) -> str:
     names, change = _listed(test.features), test.change
     match change.kind:
         case "jitter":
@@ -71,8 +81,16 @@ def value_in_words(value: Any, timezone: str) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, datetime):
-        return value.astimezone(zone(timezone)).strftime("%Y-%m-%d %H:%M")
+        return _moment(value, timezone)
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _moment(value: datetime, timezone: str) -> str:
+    try:
+        local, said = value.astimezone(zone(timezone)), ""
+    except OverflowError:  # Such as 0001-01-01, which is no day yet west of UTC: said as it is stored.
+        local, said = value.astimezone(UTC), " UTC"
+    return local.replace(tzinfo=None).isoformat(" ", "minutes") + said
 
 
 def share_in_words(share: float) -> str:

@@ -13,6 +13,8 @@ from components._shared.task import Task
 from components._shared.windows import Cadence, Span, Window, Windows, floor, parse_moment, parse_span, zone
 
 _INSTANT = timedelta(microseconds=1)
+_CHANGE = timedelta(hours=2)
+"""By how much clocks change, at most."""
 
 
 def schedule_windows(task: Task, *, as_of: str, now: datetime, newest: datetime) -> Windows:
@@ -106,8 +108,8 @@ def _by_time(task: Task, as_of: datetime) -> Windows:
 def labelled_until(as_of: datetime, known_after: Span, cadence: Cadence, timezone: str) -> datetime:
     """The end of the last whole period of which every label is known at `as_of`."""
     period: Cadence = "hourly" if cadence == "hourly" else "daily"
-    until = floor(known_after.before(as_of, timezone), period, timezone)
     # Where clocks change, going back and then forth by calendar days may not come out where it began.
+    until = floor(known_after.before(as_of, timezone) + _CHANGE, period, timezone)
     while max(known_after.after(until, timezone), known_after.after(until - _INSTANT, timezone)) > as_of:
         until = floor(until - _INSTANT, period, timezone)
     return until

@@ -51,6 +51,9 @@ def check(problem: str = "binary_classification", threshold: float | None = None
         ({"expect": {"within": 0.1, "output": "low"}}, "expect.output", "multiclass"),
         ({"expect": {"within": 0.1, "slack": 0.1}}, "expect.slack", "goes with direction"),
         ({"expect": {"direction": "up"}}, "expect.direction", "either way"),
+        ({"change": {"set_to": 15}, "expect": {"direction": "up"}}, "expect.direction", "lowers that of others"),
+        ({"change": {"set_to": 1e39}}, "change.set_to", "1e+39 is infinite to a model"),
+        ({"change": {"add": -1e39}}, "change.add", "-1e+39 is infinite to a model"),
         ({"evidence": "interval"}, "violations", "above 0"),
     ],
 )
@@ -106,6 +109,15 @@ def test_one_change_and_at_least_one_expectation_are_declared(fields: dict[str, 
 def test_a_value_is_a_number_or_a_text_as_it_is_written() -> None:
     check(change={"set_to": 7})
     check(features=["shop"], change={"set_to": "7"})
+
+
+def test_a_direction_may_follow_a_category_that_all_rows_get() -> None:
+    check(features=["shop"], change={"set_to": "cheap"}, expect={"direction": "down"})
+
+
+def test_an_extreme_is_a_number_that_a_model_can_take() -> None:
+    check(change={"set_to": -3.4e38})
+    check(change={"add": 1e19})
 
 
 def test_a_clock_is_fast_or_slow() -> None:

@@ -19,7 +19,7 @@ from components._shared.windows import Window
 from components.behave.executor import Behaved, behave
 from components.predict.executor import predict
 from components.train.export import write_saved_model
-from tests.synthetic_rows import learning, manifest, rows, scoring
+from tests.synthetic_rows import FEATURES, learning, manifest, rows, scoring
 
 Score = Callable[[dict[str, Any]], Any]
 
@@ -50,6 +50,7 @@ def section_of(*tests: dict[str, Any], problem: str = "binary_classification", *
             "timezone": "Europe/Zurich",
             "decision": fields.pop("decision", {}),
             "gates": {"rows": fields.pop("rows", 200), "tests": named},
+            **fields,
         }
     )
 
@@ -77,14 +78,16 @@ def behaved(tmp_path: Path, examples_of: Callable[..., Manifest]) -> Callable[..
         problem: str = "binary_classification",
         examples: Manifest | None = None,
         champion: Score | None = None,
+        features: dict[str, str] = FEATURES,
+        champion_features: dict[str, str] = FEATURES,
         **fields: Any,
     ) -> Behaved:
         given = examples_of(problem) if examples is None else examples
-        model = plant(tmp_path / f"model-{next(number)}", score, learning(problem))
+        model = plant(tmp_path / f"model-{next(number)}", score, learning(problem, features=features))
         made = predict(examples=given, data_root=str(tmp_path / "data"), scoring=scoring(problem), model=model)
         registered = None
         if champion is not None:
-            place = plant(tmp_path / f"model-{next(number)}", champion, learning(problem))
+            place = plant(tmp_path / f"model-{next(number)}", champion, learning(problem, features=champion_features))
             registered = ModelRef(version=1, uri=str(place), digest=model_digest(place))
         section = section_of(*tests, problem=problem, **fields)
         return behave(model=model, predictions=made, examples=given, section=section, registered=registered)

@@ -21,7 +21,7 @@ from tests.synthetic_rows import START, learning, manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 TASK = Task.from_json((ROOT / "examples/flights/task.yaml").read_text(encoding="utf-8"))
-SECTION: BehaviourSection = behaviour_section(evaluation_section(TASK))
+SECTION: BehaviourSection = behaviour_section(evaluation_section(TASK), {})
 COUNT = 1500
 
 TYPES = {

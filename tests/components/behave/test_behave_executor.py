@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from components.behave.executor import Behaved, behave
 from components.behave.markdown import summary
 from components.predict.executor import predict
 from tests.components.behave.conftest import plant, section_of
-from tests.synthetic_rows import learning, rows, scoring
+from tests.synthetic_rows import FEATURES, learning, rows, scoring
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPERATURE = "temperature (°C)"
@@ -196,6 +197,91 @@ def test_a_wrong_clock_is_noticed_by_a_model_that_looks_at_the_hour(behaved: Any
     assert (pair.before[-5:], pair.after[-5:]) in [("00:00", "01:00"), ("06:00", "07:00")]
 
 
+def test_moments_that_stand_for_never_can_be_shifted_around_and_shown(behaved: Any, examples_of: Any) -> None:
+    import tensorflow as tf
+
+    def broken(given: dict[str, Any]) -> Any:
+        return tf.where(tf.math.floormod(given["seen_at"] // 86_400_000_000, 2) == 0, 0.8, 0.2)
+
+    ends = [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)]
+    seen = [ends[row % 2] if row < 50 else moment for row, moment in enumerate(rows(600, seed=3)["seen at"])]
+    examples = examples_of(**{"seen at": seen})
+    clock = {"features": ["seen at"], "change": {"shift": "1d"}, "expect": {"within": 0.1}}
+    found = behaved(broken, clock, {**JITTER, "expect": {"max": 0}}, examples=examples, rows=600).evidence.tests
+
+    # In Zurich the last second of the year 9999 lies in no year, the first one of the year 1 in that.
+    changed = sum(moment is not None for moment in seen) - 25
+    assert found[0].rows == changed
+    assert found[1].rows > 500 and len(found[1].cases) == 5
+
+
+def test_the_rest_of_a_row_shows_a_moment_that_has_no_local_time(behaved: Any, examples_of: Any) -> None:
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+    found = of_one(behaved(memorised, JITTER, examples=examples_of(**{"seen at": [last] * 600})))
+
+    assert {case.row["seen at"] for case in found.cases} == {"9999-12-31 23:59 UTC"}
+
+
+@pytest.mark.parametrize("extreme", [1e9, -1e30, sys.float_info.max, float("inf")])
+def test_one_extreme_value_sets_no_noise_for_the_other_rows(extreme: float, behaved: Any, examples_of: Any) -> None:
+    temperature = rows(600, seed=3)[TEMPERATURE]
+    assert temperature[7] is not None
+    temperature[7] = extreme
+
+    found = behaved(smooth, JITTER, examples=examples_of(**{TEMPERATURE: temperature}), rows=600)
+
+    assert found.verdict.outcome == "passed"
+    # The extreme one is not moved by so little, or not at all.
+    assert of_one(found).rows == sum(value is not None for value in temperature) - 1
+    said = float(re.findall(r"\(([\d.]+)\)", of_one(found).change)[0])
+    assert said == pytest.approx(0.02 * _spread(), rel=0.1)
+
+
+@pytest.mark.parametrize("change", [{"set_to": 1e17}, {"set_to": -1e19}, {"set_to": 3e38}, {"add": 2.0**63}])
+def test_whole_numbers_are_set_to_extremes_that_they_cannot_hold(change: dict[str, Any], behaved: Any) -> None:
+    import tensorflow as tf
+
+    numeric = {**FEATURES, "class": "numeric"}
+
+    def sees(given: dict[str, Any]) -> Any:
+        there = next(iter(change.values()))
+        return tf.where(tf.abs(given["feature_class"] - there) <= abs(there) * 1e-6, 0.9, 0.1)
+
+    found = behaved(sees, {"features": ["class"], "change": change, "expect": {"min": 0.8}}, features=numeric)
+
+    assert found.verdict.outcome == "passed"
+    assert of_one(found).rows > 180
+
+
+def test_whole_numbers_of_any_size_are_asked(behaved: Any, examples_of: Any) -> None:
+    import tensorflow as tf
+
+    numeric = {**FEATURES, "class": "numeric"}
+    examples = examples_of(**{"class": [2**63 - 1 - row * 10**15 for row in range(600)]})
+
+    def large(given: dict[str, Any]) -> Any:
+        return tf.where(given["feature_class"] > 8e18, 0.5, 0.1)
+
+    changes: list[dict[str, Any]] = [{"add": 1e17}, {"round_to": 1e16}, {"jitter": 0.5}, {"replace": True}]
+    tests = [{"features": ["class"], "change": change, "expect": {"within": 0.01}} for change in changes]
+    found = behaved(large, *tests, examples=examples, features=numeric)
+
+    assert found.verdict.outcome == "passed"
+    assert all(test.rows > 190 for test in found.evidence.tests)
+
+
+def test_features_that_are_computed_from_the_changed_one_are_named(behaved: Any) -> None:
+    test = {"features": ["seen at"], "change": {"shift": "1d"}, "expect": {"within": 0.05}}
+
+    found = behaved(smooth, test, JITTER, stale={"test-0": ["class", "shop"]})
+
+    said = "seen at 1d later (class and shop, computed from it, stay as they were)"
+    assert found.evidence.tests[0].change == said
+    assert said in found.verdict.checks[0].reason and said in summary(found.verdict, found.evidence)
+    assert "computed" not in found.evidence.tests[1].change
+
+
 def test_a_score_is_expected_to_follow(behaved: Any) -> None:
     test = {"features": [TEMPERATURE], "change": {"add": 2.5}, "expect": {"direction": "up"}}
 
@@ -273,6 +359,26 @@ def test_the_champion_is_asked_the_same_and_judged_by_nothing(behaved: Any) -> N
     assert champion is not None and champion.value > 0.2
     assert found.verdict.outcome == "passed"
     assert "the champion’s" in found.verdict.checks[0].reason
+
+
+@pytest.mark.parametrize("kind", [None, "numeric"])
+def test_a_champion_is_not_asked_of_a_feature_that_it_lacks_or_takes_otherwise(kind: str | None, behaved: Any) -> None:
+    others = {name: own for name, own in FEATURES.items() if name != "class"}
+    new_class = {"features": ["class"], "change": {"set_to": "new"}, "expect": {"within": 0.05}}
+    both = {**new_class, "features": ["shop", "class"]}
+
+    found = behaved(
+        smooth,
+        new_class,
+        both,
+        JITTER,
+        champion=smooth,
+        champion_features=others if kind is None else {**others, "class": kind},
+    )
+
+    assert found.verdict.outcome == "passed"
+    assert [test.champion is None for test in found.evidence.tests] == [True, True, False]
+    assert "champion" not in found.verdict.checks[0].reason
 
 
 def three(given: dict[str, Any]) -> Any:

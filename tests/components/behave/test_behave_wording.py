@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -39,6 +40,16 @@ def test_a_change_is_said_in_words(change: dict[str, Any], said: str) -> None:
     assert said in change_in_words(declared(change, None, "size", "height"), SPREAD)
 
 
+def test_what_is_computed_from_a_changed_feature_is_said_to_stay_as_it_was() -> None:
+    later = declared({"shift": "1d"}, None, "seen_at")
+    rounded = declared({"round_to": 5}, None, "size", "height")
+
+    assert change_in_words(later, {}, ("weekday",)) == "seen_at 1d later (weekday, computed from it, stays as it was)"
+    assert change_in_words(rounded, {}, ("area", "volume")).endswith(
+        "size and height rounded to 5 (area and volume, computed from them, stay as they were)"
+    )
+
+
 @pytest.mark.parametrize(
     ("expect", "said"),
     [
@@ -63,7 +74,11 @@ def test_an_expectation_is_said_in_words(expect: dict[str, Any], said: str) -> N
         (7, "7"),
         (0.1 + 0.2, "0.3"),
         ("Zürich", "Zürich"),
+        (date(1, 1, 1), "0001-01-01"),
+        (datetime(2024, 3, 1, 23, 30, tzinfo=UTC), "2024-03-02 08:30"),
+        (datetime(9999, 12, 31, 14, tzinfo=UTC), "9999-12-31 23:00"),
+        (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "9999-12-31 23:59 UTC"),
     ],
 )
 def test_a_value_is_written_as_a_reader_writes_it(value: Any, said: str) -> None:
-    assert value_in_words(value, "UTC") == said
+    assert value_in_words(value, "Asia/Tokyo") == said
