@@ -24,7 +24,8 @@ class FeatureImportance(Contract):
     Attributes:
         importance: How much the loss grows when the feature's values are shuffled among the rows.
         share: Of the sum of all importances above zero, 0 to 1.
-        share_interval: Its 95 % interval.
+        share_interval: Its 95 % interval; from zero on where the importance may be nothing, and none where the sum of
+            all may.
         champion: The champion's importance of it on the same rows, if it was asked.
         native: The model's own figures, such as `gain` and `splits` of trees.
     """
@@ -47,7 +48,7 @@ class DependencePoint(Contract):
             stands last.
         label: As a reader would write it.
         low, high: 95 % interval over clusters of the mean score.
-        share: Of the rows with this value (categories), or from it up to the next.
+        share: Of the rows, by weight, with this value (categories), or from it up to the next.
         champion: The champion's mean score, if it has the feature.
     """
 
@@ -64,7 +65,7 @@ class Dependence(Contract):
     """Partial dependence of one output on one feature (Friedman, Greedy function approximation, 2001).
 
     Attributes:
-        part: Of a datetime: `hour of day` or `month`, in the task's time zone; else empty.
+        part: Of a datetime: `hour of day` or `month`, in the task's time zone; of a date `month`, as written; else empty.
         output: Multiclass: the class; else empty.
         points: Numbers in order, categories the most frequent first.
     """

@@ -5,7 +5,8 @@ other features stay as they are, so a value may meet rows that it never comes wi
 ends of a line say what the model would answer, not what will happen.
 
 A datetime feature has a line for the hour of the day and one for the month, in the task's time zone, each where the
-rows have more than one: the rows keep all the rest of their moments.
+rows have more than one: the rows keep all the rest of their moments. A column of dates has the line for the month
+alone, of the dates as they are written: a model takes a date as its midnight in UTC, whatever the task's time zone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -49,6 +51,7 @@ class _Point:
     """A value to be given to all rows.
 
     Attributes:
+        share: Of the weight of the rows, what those have that lie there as they are.
         values: One per row.
     """
 
@@ -77,17 +80,18 @@ def dependences(
     Args:
         model: Who is asked.
         champion: Asked for the same values, of features that it has.
-        rows: All rows that are asked; some of them are given the values.
+        rows: All rows that are asked; some of them are given the values. The type of a feature's column in their batch
+            says whether a datetime is a moment or a date.
         features: Features and their kinds, the most important first.
         outputs: Multiclass: the classes; else empty.
-        timezone: Of hours and months.
+        timezone: Of the hours and months of moments.
     """
     which = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64))
     shown = min(MOST_FEATURES, max(1, MOST_LINES // len(outputs)) if outputs else MOST_FEATURES)
     classes = _classes(rows, len(outputs)) if outputs else [0]
     found = []
     for name, kind in features[:shown]:
-        for line in _lines(kind, model.values[name], which, timezone):
+        for line in _lines(name, kind, model.values[name], rows, which, timezone):
             means, widths = _mean_scores(model, name, line, rows, which)
             beside = None
             if champion is not None and champion.info.learning.features.get(name) == kind:
@@ -104,7 +108,7 @@ def dependences(
 
 def _classes(rows: AskedRows, classes: int) -> list[int]:
     """The classes that have lines: all, or the most frequent."""
-    counts = np.bincount(rows.label.astype(np.int64), minlength=classes)
+    counts = np.bincount(rows.label.astype(np.int64), weights=rows.weight, minlength=classes)
     return sorted(np.argsort(-counts, kind="stable")[:MOST_LINES].tolist())
 
 
@@ -140,79 +144,98 @@ def _joined(columns: list[Values]) -> Values:
     return np.concatenate(columns)
 
 
-def _lines(kind: FeatureKind, values: Values, which: Integers, timezone: str) -> list[_Line]:
+def _lines(
+    name: str, kind: FeatureKind, values: Values, rows: AskedRows, which: Integers, timezone: str
+) -> list[_Line]:
     """The lines of a feature: values as they lie in all rows, given to some of them."""
+    import pyarrow as pa
+
     match kind:
         case "numeric" | "boolean":
-            return [_Line(_numbers(values, len(which), boolean=kind == "boolean"))]
+            return [_Line(_numbers(values, rows.weight, len(which), boolean=kind == "boolean"))]
         case "categorical":
-            return [_Line(_categories(values, len(which)))]
+            return [_Line(_categories(values, rows.weight, len(which)))]
         case "datetime":
-            return _moments(values[which], timezone)
+            dates = pa.types.is_date(rows.batch.schema.field(name).type)
+            return _moments(values[which], rows.weight[which], timezone, dates=dates)
 
 
-def _numbers(values: Any, count: int, *, boolean: bool) -> list[_Point]:
+def _numbers(values: Any, weight: Floats, count: int, *, boolean: bool) -> list[_Point]:
     """Quantiles, or every value where there are few; last the missing one, if there is any."""
-    there = np.sort(values[np.isfinite(values)])
+    known = np.isfinite(values)
+    there = values[known]
     found = np.unique(there)
     if len(found) > MOST_POINTS:
         found = np.unique(np.quantile(there, np.linspace(0, 1, MOST_POINTS), method="nearest"))
-    ends = np.searchsorted(there, [*found[1:], np.inf]) if len(found) else np.zeros(0, np.int64)
-    rows = np.diff(np.concatenate([[0], ends]))
+    # From a point up to the next; none lies below the first, which is the lowest value.
+    place = np.searchsorted(found, there, side="right") - 1
+    shares = np.bincount(place, weights=weight[known], minlength=len(found)) / weight.sum()
     points = [
         _Point(
             label=("true" if x else "false") if boolean else f"{x:.6g}",
             x=float(f"{x:.8g}"),
-            share=own / len(values),
+            share=share,
             values=np.full(count, x, values.dtype),
         )
-        for x, own in zip(found.tolist(), rows.tolist(), strict=True)
+        for x, share in zip(found.tolist(), shares.tolist(), strict=True)
     ]
-    if len(there) < len(values):
-        gone = 1 - len(there) / len(values)
+    if not known.all():
+        gone = float(weight[~known].sum() / weight.sum())
         points.append(_Point(label=MISSING, share=gone, values=np.full(count, np.nan, values.dtype)))
     return points
 
 
-def _categories(values: Strings, count: int) -> list[_Point]:
+def _categories(values: Strings, weight: Floats, count: int) -> list[_Point]:
     """The most frequent values, the most frequent first."""
-    counts = np.bincount(values.codes, minlength=len(values.values))
-    ranked = sorted(range(len(counts)), key=lambda code: (-counts[code], values.values[code]))
+    shares = np.bincount(values.codes, weights=weight, minlength=len(values.values)) / weight.sum()
+    ranked = sorted(range(len(shares)), key=lambda code: (-shares[code], values.values[code]))
     return [
         _Point(
             label=values.values[code].decode(errors="replace") or MISSING,
-            share=counts[code] / len(values),
+            share=shares[code],
             values=Strings(values.values, np.full(count, code)),
         )
         for code in ranked[:MOST_POINTS]
-        if counts[code]
+        if shares[code]
     ]
 
 
-def _moments(values: Integers, timezone: str) -> list[_Line]:
-    """Hours of the day and months, where the rows have more than one."""
-    there = zone(timezone)
-    moments = [
-        None if value == MISSING_MOMENT else (_EPOCH + timedelta(microseconds=value)).astimezone(there)
-        for value in values.tolist()
-    ]
+def _moments(values: Integers, weight: Floats, timezone: str, *, dates: bool) -> list[_Line]:
+    """Hours of the day and months, where the rows have more than one; of dates, which are midnights in UTC, months.
+
+    A moment that the zone's calendar cannot write counts as missing: its year would not be one of 1 to 9999, as that of
+    a 9999-12-31T23:59:59Z which stands for "never" is not in Tokyo.
+    """
+    there = zone("UTC" if dates else timezone)
+    moments = [_written(value, there) for value in values.tolist()]
+    months = ("month", _MONTHS, 1)
     lines = []
-    for part, names, first in (("hour", _HOURS, 0), ("month", _MONTHS, 1)):
-        own = [getattr(moment, part) for moment in moments if moment is not None]
-        if len(set(own)) < 2:
+    for part, names, first in (months,) if dates else (("hour", _HOURS, 0), months):
+        own = np.array([-1 if moment is None else getattr(moment, part) for moment in moments])
+        found = np.unique(own[own >= 0]).tolist()
+        if len(found) < 2:
             continue
         points = [
             _Point(
-                label=label,
+                label=names[number - first],
                 x=float(number),
-                share=own.count(number) / len(moments),
+                share=float(weight[own == number].sum() / weight.sum()),
                 values=np.array([_replaced(moment, part, number) for moment in moments], np.int64),
             )
-            for number, label in enumerate(names, first)
-            if number in own
+            for number in found
         ]
         lines.append(_Line(points, part={"hour": "hour of day"}.get(part, part)))
     return lines
+
+
+def _written(value: int, there: ZoneInfo) -> datetime | None:
+    """The moment as the zone writes it; none: it is missing, or the zone cannot."""
+    if value == MISSING_MOMENT:
+        return None
+    try:
+        return (_EPOCH + timedelta(microseconds=value)).astimezone(there)
+    except OverflowError:
+        return None
 
 
 def _replaced(moment: datetime | None, part: str, number: int) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from components._shared.evidence import Estimate
 from components._shared.explanation import Explanation, FeatureImportance
 from components._shared.gates import ExplanationGates
 from components._shared.verdict import Check, Outcome, Verdict, merge
+from components.explain.importance import surely_matters
 
 FEWEST_ROWS = 30
 _SHOWN = 3
@@ -60,7 +60,7 @@ def _largest_share(explanation: Explanation, limit: float) -> Check:
     outcome: Outcome = "passed"
     if largest.share <= limit:
         reason = f"{said}, the most of all features."
-    elif _surely_matters(largest.importance) is False:
+    elif surely_matters(largest.importance) is False:
         reason = f"{said}, but no feature matters beyond doubt, so this is no sign of a leak."
     else:
         outcome = "failed"
@@ -79,7 +79,7 @@ def _largest_share(explanation: Explanation, limit: float) -> Check:
 
 
 def _must_matter(found: FeatureImportance) -> Check:
-    surely = _surely_matters(found.importance)
+    surely = surely_matters(found.importance)
     said = f"Shuffling '{found.feature}' makes the loss grow by {found.importance.value:.3g}"
     outcome: Outcome = "passed"
     if surely is None:
@@ -101,7 +101,7 @@ def _must_matter(found: FeatureImportance) -> Check:
 
 def _must_not_matter(found: FeatureImportance, negligible: float) -> Check:
     said = f"'{found.feature}' has {_percent(found.share)} of all importance"
-    surely = _surely_matters(found.importance)
+    surely = surely_matters(found.importance)
     outcome: Outcome = "passed"
     if found.share < negligible:
         reason = f"{said}: next to nothing."
@@ -120,11 +120,6 @@ def _must_not_matter(found: FeatureImportance, negligible: float) -> Check:
         outcome=outcome,
         reason=reason,
     )
-
-
-def _surely_matters(importance: Estimate) -> bool | None:
-    """Whether the interval lies above zero; none: there is no interval."""
-    return None if importance.interval is None else importance.interval[0] > 0
 
 
 def _what_matters(explanation: Explanation) -> str:

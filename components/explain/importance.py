@@ -8,6 +8,9 @@ share their importance.
 The figure is a mean over pairs of rows, one that is predicted and one that gives its value. So both halves go into the
 interval: a row's influence is the growth of its own loss, and that of the row which got its value. Where a whole day
 has one value of the feature, it is the second half that tells how few days there are.
+
+A row of weight w stands for w rows, whether it is predicted or gives its value: the mean is over two rows drawn apart
+(Fisher, Rudin and Dominici, section 3), so a pair weighs the product of its rows' weights.
 """
 
 from __future__ import annotations
@@ -105,7 +108,12 @@ def shuffled_losses(
 
 
 def shares(found: dict[str, Shuffled], rows: AskedRows) -> dict[str, Estimate]:
-    """Each feature's share of the sum of all importances above zero; no interval where nothing matters."""
+    """Each feature's share of the sum of all importances above zero.
+
+    An interval comes from how the share moves where it is now (the delta method), and may lie above zero where that of
+    the importance holds zero. But the share of what may be nothing may be nothing: there the interval begins at zero.
+    Where the sum itself may be nothing, by its own interval, there are none.
+    """
     importance = {name: one.importance.value for name, one in found.items()}
     total = sum(value for value in importance.values() if value > 0)
     if not total:
@@ -113,11 +121,19 @@ def shares(found: dict[str, Shuffled], rows: AskedRows) -> dict[str, Estimate]:
     moved = np.sum([one.sums for name, one in found.items() if importance[name] > 0], axis=0)
     sums = [(one.sums - importance[name] / total * moved) / total for name, one in found.items()]
     weight = cluster_sums([rows.weight / rows.weight.sum()], rows.cluster, rows.clusters)
-    widths = half_widths(np.concatenate(sums, axis=1), weight)
-    return {
-        name: _estimate(importance[name] / total, width, low=0.0, high=1.0)
-        for name, width in zip(found, widths.tolist(), strict=True)
-    }
+    *widths, whole = half_widths(np.concatenate([*sums, moved], axis=1), weight).tolist()
+    estimates = {}
+    for (name, one), width in zip(found.items(), widths, strict=True):
+        share = _estimate(importance[name] / total, width if whole < total else np.nan, low=0.0, high=1.0)
+        if share.interval is not None and not surely_matters(one.importance):
+            share = Estimate(value=share.value, interval=(0.0, share.interval[1]))
+        estimates[name] = share
+    return estimates
+
+
+def surely_matters(importance: Estimate) -> bool | None:
+    """Whether the interval lies above zero; none: there is no interval."""
+    return None if importance.interval is None else importance.interval[0] > 0
 
 
 def importance_table(
@@ -163,20 +179,22 @@ def _means(
     Args:
         growths: Per repeat, one figure per row.
         orders: Per repeat, which row gave its value to each row; None: no row did.
-        members: Rows × sets.
+        members: Rows × sets; which rows are predicted, whoever gives their values.
 
     Returns:
         Per set; rows × sets.
     """
-    weight = members * rows.weight[:, None]
-    weight = weight / weight.sum(axis=0)
-    values: Floats = np.mean(growths, axis=0) @ weight
+    weight = rows.weight / rows.weight.max()
+    pairs = [weight if order is None else weight * weight[order] for order in orders]
+    total = np.sum(pairs, axis=0) @ members
+    values: Floats = np.sum([pair * growth for pair, growth in zip(pairs, growths, strict=True)], axis=0) @ members
+    values = values / total
     influences = np.zeros(members.shape)
-    for growth, order in zip(growths, orders, strict=True):
-        own = weight * (growth[:, None] - values)
-        influences += own / len(growths)
+    for growth, order, pair in zip(growths, orders, pairs, strict=True):
+        own = members * pair[:, None] * (growth[:, None] - values) / total
+        influences += own
         if order is not None:
-            influences[order] += own / len(growths)
+            influences[order] += own
     return values, influences
 
 

@@ -16,6 +16,7 @@ from components.judge.report import plots
 from components.judge.report.curves import Panel
 from components.judge.report.rows import Figure, around_zero, figure, from_zero, places_of, side
 from components.judge.report.wording import (
+    SUPERSCRIPT,
     count,
     estimate,
     interval,
@@ -33,6 +34,9 @@ _MOST_CATEGORIES = 7
 _MOST_TERMS = 15
 _MOST_TERMS_AT_ALL = 400
 _MOST_SLICES = 60
+
+_LARGEST_EXPONENT = 700.0
+"""Of e: a float ends at 709.8, and has all its digits from -708.4 on."""
 
 LOSSES = {"log_loss": "log-loss", "squared_error": "squared error"}
 
@@ -116,7 +120,10 @@ def importance_sentence(facts: Facts) -> str:
         said.append(f"of {listed(unsure)} the interval holds zero")
     sentence = f"{'; '.join(said)}."
     if harm:
-        sentence += f" The importance of {listed(harm)} is below zero: on these rows using it did harm."
+        sentence += (
+            f" The importance of {listed(harm)} is below zero: "
+            "on these rows the model does better with shuffled values."
+        )
     return sentence
 
 
@@ -131,13 +138,14 @@ def _flag(feature: str, outcomes: Mapping[str, str]) -> str:
 def _importance_row(one: FeatureImportance, axis: plots.Range, places: int | None, flag: str) -> ImportanceRow:
     alt = f"{one.feature}: importance {estimate(one.importance, places)}"
     alt += f", champion {estimate(one.champion, places)}" if one.champion else ""
+    # Of what may be nothing, no share is to be told, nor an interval of it.
     certain = one.importance.interval is None or side(one.importance) == "better"
     return ImportanceRow(
         feature=shorten(one.feature, 80),
         kind=one.kind,
         importance=figure(one.importance, decimals=places),
         share=percent(one.share) if certain else "not certain",
-        share_interval=percent_interval(one.share_interval),
+        share_interval=percent_interval(one.share_interval) if certain else "",
         champion=figure(one.champion, decimals=places),
         native=tuple(f"{shorten(name, 40)} {number(value)}" for name, value in sorted(one.native.items())),
         outcome=flag,
@@ -334,5 +342,7 @@ def _plain(term: Term) -> str:
 
 
 def _odds(weight: float) -> str:
-    """What the weight does to the odds."""
+    """What the weight does to the odds; beyond what a float holds, the nearest power of ten."""
+    if abs(weight) > _LARGEST_EXPONENT:
+        return f"× 10{str(round(weight / math.log(10))).translate(SUPERSCRIPT)}"
     return f"× {number(math.exp(weight), 2)}" if 0.005 < abs(weight) < 5 else f"× {number(math.exp(weight))}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -176,6 +177,83 @@ def test_importance_is_the_growth_of_the_loss_that_a_plain_computation_gives(
     assert table(found.explanation)["number"].importance.value == pytest.approx(np.mean(grown), rel=0.02)
 
 
+def days_that_tell_more_and_more(days: int, power: int) -> dict[str, Any]:
+    """Labels that chance alone makes on nearly all rows of the first day, on fewer of each later one, on none of the
+    last: what features are worth differs much between days, and goes together."""
+    random, day = np.random.default_rng(0), np.arange(2400) % days
+    told = random.random(2400) < ((day + 1) / days) ** power
+    label = np.where(told, planted(2400, seed=9)["_label"], random.random(2400) < 0.5)
+    return {"_label": label.tolist(), "_cluster": [str(one) for one in day]}
+
+
+def test_the_share_of_what_may_be_nothing_may_be_nothing(model_for: Any, test_part: Any) -> None:
+    part = test_part(**days_that_tell_more_and_more(7, power=1))
+
+    by_name = table(explain(model=model_for(), examples=part, section=section()).explanation)
+
+    assert by_name["number"].importance.interval[0] > 0 and by_name["number"].share_interval[0] > 0
+    assert by_name["shop"].importance.interval[0] < 0 < by_name["shop"].share
+    assert by_name["shop"].share_interval[0] == 0
+    assert by_name["shop"].share_interval[1] > by_name["shop"].share
+
+
+def test_where_all_importance_may_be_nothing_no_share_has_an_interval(model_for: Any, test_part: Any) -> None:
+    part = test_part(**days_that_tell_more_and_more(6, power=2))
+
+    found = explain(model=model_for(), examples=part, section=section(largest_share=0.5))
+
+    assert all(one.importance.interval[0] < 0 for one in found.explanation.importances[:2])
+    assert all(one.share_interval is None for one in found.explanation.importances)
+    assert (check(found).outcome, check(found).interval) == ("passed", None)
+
+
+@pytest.fixture(scope="module")
+def posterior(model_for: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows what `number` says where 1 % of rows are positive, and `number` is higher by 1.5 of those."""
+    import tensorflow as tf
+
+    folder, info = tmp_path_factory.mktemp("posterior") / "model", read_model_info(model_for())
+    write_saved_model(folder, info.inputs, lambda given: tf.sigmoid(_log_odds(given["number"])))
+    own = info.model_copy(update={"digest": model_digest(folder), "terms": (), "coefficients": {}})
+    (folder / MODEL_JSON).write_text(own.to_json(), encoding="utf-8")
+    return folder
+
+
+def _log_odds(number: Any) -> Any:
+    return float(np.log(0.01 / 0.99)) + 1.5 * (number - 10) - 1.5**2 / 2
+
+
+def test_of_a_case_control_sample_the_weights_give_the_importance_of_the_population(
+    posterior: Path, test_part: Any
+) -> None:
+    random = np.random.default_rng(3)
+    everyone = random.random(1_000_000) < 0.01
+    numbers = random.normal(10 + 1.5 * everyone)
+
+    def loss(number: Any) -> Any:
+        return np.mean(np.logaddexp(0, np.where(everyone, -1, 1) * _log_odds(number)))
+
+    true = loss(random.permutation(numbers)) - loss(numbers)
+    case = np.arange(2400) % 2 == 1
+    part = test_part(
+        _label=case.astype(float).tolist(),
+        number=random.normal(10 + 1.5 * case).tolist(),
+        _weight=np.where(case, 0.01 / 0.5, 0.99 / 0.5).tolist(),
+    )
+
+    number = table(explain(model=posterior, examples=part, section=section()).explanation)["number"]
+
+    assert number.importance.value == pytest.approx(true, rel=0.1)
+    for one in (number.importance, *(part.importance for part in number.slices)):
+        assert one.interval[0] <= true <= one.interval[1]
+
+
+def test_weights_that_are_all_alike_change_nothing(model_for: Any, test_part: Any, explained: Any) -> None:
+    found = explain(model=model_for(), examples=test_part(_weight=[0.37] * 2400), section=section())
+
+    assert found == explained()
+
+
 def test_importance_by_slice_says_where_a_feature_matters(explained: Any) -> None:
     slices = {one.value: one for one in table(explained().explanation)["number"].slices}
 
@@ -209,11 +287,33 @@ def test_categories_booleans_and_moments_have_lines_too(explained: Any) -> None:
         assert sum(point.share for point in line(found, feature).points) == pytest.approx(1, abs=1e-4)
 
 
+def test_shares_of_a_line_are_those_of_the_weight(model_for: Any, test_part: Any) -> None:
+    given = planted(1200, seed=9)
+    of_bern = np.array(given["shop"]) == "Bern"
+    missing = np.array([number is None for number in given["number"]])
+    of_march = np.array([moment.astimezone(ZoneInfo("Europe/Oslo")).month == 3 for moment in given["seen at"]])
+    weight = 1.0 + 9.0 * of_bern + 5.0 * missing + 3.0 * of_march
+    part = test_part(count=1200, _weight=weight.tolist(), flag=of_bern.tolist())
+
+    found = explain(model=model_for(), examples=part, section=section()).explanation
+
+    def share(which: Any) -> Any:
+        return pytest.approx(weight[which].sum() / weight.sum(), rel=1e-5)
+
+    shops, flags, numbers = (line(found, name).points for name in ("shop", "flag", "number"))
+    march = line(found, "seen at", "month").points[2]
+    assert (shops[0].label, shops[0].share) == ("Bern", share(of_bern))
+    assert (flags[1].label, flags[1].share) == ("true", share(of_bern))
+    assert (numbers[-1].label, numbers[-1].share) == ("(missing)", share(missing))
+    assert (march.label, march.share) == ("March", share(of_march))
+    assert all(sum(one.share for one in points) == pytest.approx(1, abs=1e-4) for points in (shops, flags, numbers))
+
+
 def test_hours_are_those_of_the_task_s_time_zone() -> None:
     from components.explain.dependence import _moments
 
     noon = np.array([1_705_320_000_000_000, 1_720_958_400_000_000])  # 12:00 UTC on 15 January and on 14 July 2024
-    hours, months = _moments(noon, "Europe/Oslo")
+    hours, months = _moments(noon, np.ones(2), "Europe/Oslo", dates=False)
 
     assert [point.label for point in hours.points] == ["13:00", "14:00"]
     assert [point.label for point in months.points] == ["January", "July"]
@@ -221,9 +321,55 @@ def test_hours_are_those_of_the_task_s_time_zone() -> None:
     assert (hours.points[1].values - noon).tolist() == [3_600_000_000, 0]
 
 
-def test_a_moment_moved_to_a_shorter_month_stays_in_it() -> None:
-    from datetime import UTC, datetime
+def test_dates_are_those_that_are_written_wherever_the_task_is(model_for: Any, tmp_path: Path) -> None:
+    given = planted(1200, seed=9)
+    dates = [date(2024, 1 + row % 3, 1) for row in range(1200)]
+    part = manifest(tmp_path, {**given, "seen at": dates}, "test", types={**COLUMNS, "seen at": "date"})
+    there = section().model_copy(update={"timezone": "America/New_York"})
 
+    found = explain(model=model_for(), examples=part, section=there).explanation
+
+    (months,) = [one for one in found.dependences if one.feature == "seen at"]
+    assert months.part == "month"
+    assert [(point.label, point.share) for point in months.points] == [
+        (name, pytest.approx(1 / 3, rel=1e-5)) for name in ("January", "February", "March")
+    ]
+
+
+def test_the_rows_of_a_line_of_dates_hold_dates_alone() -> None:
+    from components.explain.dependence import _moments
+
+    day = 86_400_000_000
+    firsts = np.array([19_783 * day, 19_905 * day])  # 1 March and 1 July 2024
+    (months,) = _moments(firsts, np.ones(2), "America/New_York", dates=True)
+
+    assert [point.label for point in months.points] == ["March", "July"]
+    assert [point.values.tolist() for point in months.points] == [[firsts[0]] * 2, [firsts[1]] * 2]
+
+
+@pytest.mark.parametrize(
+    ("timezone", "never"),
+    [
+        ("America/New_York", datetime(1, 1, 1, tzinfo=UTC)),
+        ("Asia/Tokyo", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_that_the_time_zone_cannot_write_counts_as_missing(
+    timezone: str, never: datetime, model_for: Any, test_part: Any
+) -> None:
+    moments = [None] * 30 + [never] * 90 + planted(1200, seed=9)["seen at"][120:]
+    there = section().model_copy(update={"timezone": timezone})
+
+    found = explain(
+        model=model_for(), examples=test_part(count=1200, **{"seen at": moments}), section=there
+    ).explanation
+
+    for part in ("hour of day", "month"):
+        shares = [point.share for point in line(found, "seen at", part).points]
+        assert sum(shares) == pytest.approx(0.9, abs=1e-4)
+
+
+def test_a_moment_moved_to_a_shorter_month_stays_in_it() -> None:
     from components.explain.dependence import _in_month
 
     assert _in_month(datetime(2023, 1, 31, tzinfo=UTC), 2) == datetime(2023, 2, 28, tzinfo=UTC)
