@@ -78,6 +78,11 @@ class Environment:
         """The file that says that the environment is complete."""
         return self.path / MARKER
 
+    @property
+    def missing(self) -> Path:
+        """The file that says why an optional environment cannot be had here."""
+        return self.path.with_name(f"{self.name}.missing.txt")
+
 
 @dataclass(frozen=True)
 class Interpreter:
@@ -541,9 +546,12 @@ def install(*, tests: bool) -> None:
         for environment in todo:
             try:
                 make(environment, uv)
+                environment.missing.unlink(missing_ok=True)
             except SetUpError as error:
                 if not environment.optional:
                     raise
+                # The tests that are skipped give it as their reason.
+                environment.missing.write_text(f"{error}\n", encoding="utf-8")
                 say(f"  {environment.name} cannot be had here, so some tests are skipped: {error}")
 
 

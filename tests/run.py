@@ -15,8 +15,9 @@ import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ET
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +33,11 @@ _printing = threading.Lock()
 
 @dataclass
 class Stage:
-    """A command and what came of it."""
+    """A command and what came of it.
+
+    Attributes:
+        reasons: Why tests were skipped, and how many for that.
+    """
 
     name: str
     command: list[str]
@@ -41,6 +46,7 @@ class Stage:
     failed: int = 0
     skipped: int = 0
     succeeded: bool = True
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 def checks(python: str) -> list[Stage]:
@@ -104,7 +110,9 @@ def run(stage: Stage, *, some_may_find_none: bool) -> None:
                 stderr=subprocess.STDOUT,
             ).returncode
         if counted and results.exists():
-            for suite in ET.parse(results).getroot().iter("testsuite"):
+            found = ET.parse(results).getroot()
+            stage.reasons.update(skipped.get("message", "") for skipped in found.iter("skipped"))
+            for suite in found.iter("testsuite"):
                 number = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
                 stage.failed += number["failures"] + number["errors"]
                 stage.skipped += number["skipped"]
@@ -144,6 +152,8 @@ def main(arguments: list[str]) -> int:
             else ""
         )
         print(f"{'ok    ' if stage.succeeded else 'FAILED'}  {stage.name:<18} {stage.seconds:6.1f} s  {counts}")
+    for reason, number in sum((stage.reasons for stage in stages), Counter[str]()).most_common():
+        print(f"skipped {number}: {' '.join(reason.split())}")
     # Checks count too, so that a failed one is not overlooked in the last line.
     others = [stage for stage in stages if "pytest" not in stage.command]
     passed = sum(stage.passed for stage in stages) + sum(stage.succeeded for stage in others)

@@ -183,8 +183,10 @@ class BehaviourGates(Contract):
     """Limits on how the exported model behaves.
 
     Attributes:
-        score_difference: Largest absolute difference between a stored and a reproduced score.
-        export_difference: Largest absolute difference between a score of the SavedModel and one of its PMML document.
+        score_difference: Largest absolute difference between a stored and a reproduced score; of a regression, in units
+            of the row's scale: the largest of the stored score and the label's standard deviation in *train*.
+        export_difference: Largest absolute difference between a score of the SavedModel and one of its documents; of a
+            regression, in units of the row's scale, which is also no less than what the document adds up.
         rows: How many rows the tests change: half of them nearest to the decision boundary.
         tests: What is changed, and what is expected.
     """
@@ -374,4 +376,29 @@ def resolve_gates(choice: GateChoice, problem: str, *, costs: bool = False) -> G
                     where=f"gates.{field} in the task file",
                     fix="give decision.costs, or take the gate out",
                 )
+    _check_bias(gates.champion)
     return gates
+
+
+def _check_bias(gates: ChampionGates) -> None:
+    """Refuses to let an interval of the difference in bias decide.
+
+    A shift of all labels (a cold month) moves a bias above zero and one below it the same way, but one's size up and
+    the other's down: their difference hardly moves, and its interval says nothing of how sure the sizes are.
+
+    Raises:
+        TaskError: A gate asks for it.
+    """
+    named = {
+        "primary": gates.primary == "bias",
+        "tolerance.bias.evidence": "bias" in gates.tolerance and gates.tolerance["bias"].evidence == "interval",
+        "reference.bias.evidence": "bias" in gates.reference and gates.reference["bias"].evidence == "interval",
+        "slices": any(rule.metric == "bias" for rule in gates.slices),
+    }
+    for field, asked in named.items():
+        if asked:
+            raise TaskError(
+                "How sure it is that a bias has shrunk cannot be told: the labels of a month shift it either way",
+                where=f"gates.champion.{field} in the task file",
+                fix="use rmse or mae there; bias may have a limit (gates.metric.limits) or a tolerance by its estimate",
+            )

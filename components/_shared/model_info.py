@@ -39,17 +39,20 @@ class Term(Contract):
         name: As the report shows it, such as `distance` or `carrier=UA`; multiclass: `… → class`.
         feature: Its feature; empty: the intercept.
         category: Categorical features: the value; else empty.
+        bucket: `other`: all values without a weight of their own; `missing`: rows without a value; else empty, also of
+            a value that is called `(other)` or `(missing)`.
         output: Multiclass: the class; else empty.
         weight: Change of the log-odds (regression: of the value) per unit of the feature; categories: against the
             average row of *train*.
         interval: 95 %, from a sandwich over clusters of *train*; none: it could not be computed.
         unit: `per unit`, `against the average`, or `when missing`.
-        share: Of the rows of *train* with this category; numbers: none.
+        share: Of the rows of *train* with this category, or without a value; numbers: none.
     """
 
     name: str
     feature: str = ""
     category: str = ""
+    bucket: Literal["", "other", "missing"] = ""
     output: str = ""
     weight: float
     interval: tuple[float, float] | None = None
@@ -79,6 +82,7 @@ class ModelInfo(Contract):
         fit_until: The latest moment whose labels were used to fit, tune or calibrate: the end of *tune*'s window.
         held_out: Tasks without time: the share of all keys, from the first, of which no row was used for that.
         base: The constant competitor from the training labels: (rate,), class rates, or (mean,).
+        label_std: Regression: standard deviation of the training labels; none: not recorded.
         rows: Rows used to fit and to tune.
         made_from: Name → digest: train and tune manifests, learning section.
         code: Image tag that trained it.
@@ -97,6 +101,7 @@ class ModelInfo(Contract):
     fit_until: AwareDatetime | None
     held_out: float | None = None
     base: tuple[float, ...]
+    label_std: float | None = None
     rows: dict[str, int]
     metrics: dict[str, float] = {}
     curve: tuple[CurvePoint, ...] = ()

@@ -17,13 +17,13 @@ def smoke_test(
 ):
     """Loads the model in a fresh process, as a server would, and asks it raw rows that it has scored before.
 
-    A model with a PMML document is held against it: all rows are scored with the document, too.
+    A model with documents (PMML, PFA) is held against them: all rows are scored with each document, too.
 
     Args:
         model: The model.
         predictions: Manifest of what it predicted.
         examples: Manifest of the rows that it predicted.
-        gates: How exactly the model, and its PMML document, must answer again, JSON.
+        gates: How exactly the model, and its documents, must answer again, JSON.
         verdict: The verdict on the behaviour, JSON.
         summary: The verdict as Markdown.
         samples: Rows and the scores that the model must give to them wherever it is served, JSON.

@@ -21,6 +21,7 @@ from components._shared.task import SmokeTestSection
 from components._shared.verdict import Check, Verdict, merge
 from components.smoke_test.export import export_checks
 from components.smoke_test.sampling import samples_of
+from components.smoke_test.scale import scales
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,15 +59,13 @@ def smoke_test(
         model: Directory of the model.
         predictions: What `predict` made of `examples` with this model.
         examples: The rows.
-        gates: Names the largest differences of a score.
+        gates: Names the largest differences of a score, in units of its scale (`scale.py`).
         timeout: Seconds that the model may take in all.
 
     Raises:
         CorruptError, NotFoundError: The model's files are not those that were trained.
         DataError: The predictions are not those of this model and these rows.
     """
-    import numpy as np
-
     info = verify_model(model)
     if predictions.model != info.digest or predictions.count != examples.count:
         raise DataError("The predictions are not those of this model on these rows", where="smoke_test")
@@ -77,9 +76,7 @@ def smoke_test(
         return SmokeTested(verdict, Samples(inputs={}, dtypes={}, scores=(), tolerance=gates.score_difference))
     rows, stored = _sample(examples, predictions, info)
     found = _ask(model, rows, timeout)
-    # Scores are computed in 32-bit floats: of large values, only the leading digits can be the same.
-    largest = gates.score_difference * max(1.0, float(np.abs(stored).max()))
-    checks = _checks(found, stored, info, largest)
+    checks = _checks(found, stored, info, gates.score_difference)
     if "error" not in found:
         checks += export_checks(
             model, info, predictions=predictions, examples=examples, largest=gates.export_difference
@@ -93,7 +90,7 @@ def smoke_test(
         else f"The exported model answers raw rows, and gives the stored scores again ({len(stored)} rows)."
     )
     verdict = Verdict(subject="behaviour", outcome=outcome, checks=checks, summary=summary)
-    return SmokeTested(verdict, samples_of(rows, stored, info, tolerance=largest))
+    return SmokeTested(verdict, samples_of(rows, stored, info, largest=gates.score_difference))
 
 
 def _sample(examples: Manifest, predictions: Manifest, info: ModelInfo) -> tuple[pa.RecordBatch, NDArray[Any]]:
@@ -169,7 +166,7 @@ def _checks(found: dict[str, Any], stored: NDArray[Any], info: ModelInfo, larges
     )
     checks.append(_check("wrong_type", refused, f"The model {said}"))
     if checks[1].outcome == "passed":
-        checks += [_range_check(found["rows"], info), *_difference_checks(found, stored, largest)]
+        checks += [_range_check(found["rows"], info), *_difference_checks(found, stored, info, largest)]
     return tuple(checks)
 
 
@@ -209,17 +206,18 @@ def _range_check(answer: Any, info: ModelInfo) -> Check:
     return _check("range", fine, f"The scores {said}")
 
 
-def _difference_checks(found: dict[str, Any], stored: NDArray[Any], largest: float) -> list[Check]:
+def _difference_checks(found: dict[str, Any], stored: NDArray[Any], info: ModelInfo, largest: float) -> list[Check]:
     import numpy as np
 
-    scores = np.asarray(found["rows"])
+    scores, scale = np.asarray(found["rows"]), scales(stored, info)
     limit = f"at most {largest:.3g}"
-    difference = float(np.abs(scores - stored).max())
+    of_the_scale = " of the row's scale" if info.learning.problem == "regression" else ""
+    difference = float((np.abs(scores - stored) / scale).max())
     checks = [
         _check(
             "reproduces",
             difference <= largest,
-            f"Over {len(stored)} rows, the largest difference to the stored scores is {difference:.3g}.",
+            f"Over {len(stored)} rows, the largest difference to the stored scores is {difference:.3g}{of_the_scale}.",
             difference,
             limit,
         )
@@ -228,8 +226,8 @@ def _difference_checks(found: dict[str, Any], stored: NDArray[Any], largest: flo
     if single is None:
         checks.append(_check("single_row", False, f"The model does not answer a single row: {_said(found['single'])}"))
     else:
-        alone = float(np.abs(single - scores[:1]).max())
-        reason = f"A row asked alone and in a batch gets scores that differ by {alone:.3g}."
+        alone = float((np.abs(single - scores[:1]) / scale[:1]).max())
+        reason = f"A row asked alone and in a batch gets scores that differ by {alone:.3g}{of_the_scale}."
         checks.append(_check("single_row", alone <= largest, reason, alone, limit))
     return checks
 

@@ -1,90 +1,146 @@
-"""Do a model's documents hold the same function as its SavedModel? Every row is scored with the PMML document."""
+"""Do a model's documents hold the same function as its SavedModel? Every row is scored with each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components._shared.errors import DataError
 from components._shared.manifest import Manifest
 from components._shared.model_info import ModelInfo
-from components._shared.model_inputs import MISSING_MOMENT, input_columns, score_columns
-from components._shared.saved_model import Strings
+from components._shared.model_inputs import score_columns
 from components._shared.tables import iter_batches
-from components._shared.verdict import Check
-from components.smoke_test.pmml import PmmlDocument, Texts, UnknownPmmlError
+from components._shared.verdict import Check, Outcome, merge
+from components.smoke_test.documents import Document, UnknownDocumentError, given_columns
+from components.smoke_test.pfa import PfaDocument
+from components.smoke_test.pmml import PmmlDocument
+from components.smoke_test.scale import scales
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
 _NAME = "behaviour.export_difference"
+_WORST_FIRST: tuple[Outcome, ...] = ("failed", "cannot_judge", "passed")
 
 
 def export_checks(
     model: Path, info: ModelInfo, *, predictions: Manifest, examples: Manifest, largest: float
 ) -> tuple[Check, ...]:
-    """Holds the scores of the PMML document against the stored ones; no check of a model without such a document.
+    """Holds the scores of each document against the stored ones; no check of a model without documents.
 
     Args:
         model: Directory of the model.
         info: Its `model.json`.
         predictions: What `predict` made of `examples` with this model.
         examples: The rows, not none.
-        largest: Largest difference; of scores beyond one, in units of the largest score.
+        largest: Largest difference, in units of each score's scale (`scale.py`).
+
+    Returns:
+        One check, which says of each document what was found, the worst first.
 
     Raises:
         DataError: The predictions stand in another order than the rows.
     """
-    if "pmml" not in info.documents:
+    if not info.documents:
         return ()
-    name = info.documents["pmml"]
+    found = [
+        _held_against(model / name, standard, info, predictions, examples, largest)
+        for standard, name in info.documents.items()
+    ]
+    found.sort(key=lambda each: (_WORST_FIRST.index(each.outcome), -(each.observed or 0.0)))
+    check = Check(
+        name=_NAME,
+        observed=found[0].observed,
+        limit=f"at most {largest:.3g}",
+        outcome=merge(each.outcome for each in found),
+        reason=" ".join(each.said for each in found),
+    )
+    return (check,)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found of a document, in a sentence.
+
+    Attributes:
+        observed: The largest difference; none: there is no number to say.
+    """
+
+    outcome: Outcome
+    said: str
+    observed: float | None = None
+
+
+def _held_against(
+    path: Path, standard: str, info: ModelInfo, predictions: Manifest, examples: Manifest, largest: float
+) -> _Found:
     try:
-        document = PmmlDocument(model / name)
-        rows, difference, bound = _difference(document, info, predictions, examples, largest)
+        document = _document(path, standard, info)
+        rows, without, difference, relative = _differences(document, standard, info, predictions, examples)
     except OSError as cause:
-        return (
-            Check(name=_NAME, outcome="failed", reason=f"The model's PMML document {name} cannot be read: {cause}."),
-        )
-    except UnknownPmmlError as cause:
-        reason = f"The model's PMML document {name} cannot be held against the model: {cause}."
-        return (Check(name=_NAME, outcome="cannot_judge", reason=reason),)
-    return (
-        Check(
-            name=_NAME,
-            observed=difference,
-            limit=f"at most {bound:.3g}",
-            outcome="passed" if difference <= bound else "failed",
-            reason=f"Over {rows:,} rows, the largest difference between a score of the SavedModel and one of its PMML "
-            f"document is {difference:.3g}.",
-        ),
+        return _Found("failed", f"The {standard.upper()} document {path.name} cannot be read: {cause}.")
+    except UnknownDocumentError as cause:
+        return _Found("cannot_judge", f"The {standard.upper()} document {path.name} cannot be judged: {cause}.")
+    if without:
+        return _Found("failed", f"In {without:,} of {rows:,} rows, the {standard.upper()} document answers no number.")
+    share = f", and by {relative:.3g} of the row's scale" if info.learning.problem == "regression" else ""
+    return _Found(
+        "passed" if relative <= largest else "failed",
+        f"Over {rows:,} rows, the {standard.upper()} document differs from the SavedModel by at most "
+        f"{difference:.3g}{share}.",
+        relative,
     )
 
 
-def _difference(
-    document: PmmlDocument, info: ModelInfo, predictions: Manifest, examples: Manifest, largest: float
-) -> tuple[int, float, float]:
-    """Rows, the largest difference, and what it may be."""
+def _document(path: Path, standard: str, info: ModelInfo) -> Document:
+    match standard:
+        case "pmml":
+            document = PmmlDocument(path)
+            # What a column is called, an answer cannot be.
+            names = tuple(_free(name, info) for name in score_columns(info.learning))
+            if document.outputs != names:
+                raise UnknownDocumentError(f"it answers {', '.join(document.outputs)}, not {', '.join(names)}")
+            return document
+        case "pfa":
+            return PfaDocument(path)
+    raise UnknownDocumentError("nothing here reads this standard")
+
+
+def _free(name: str, info: ModelInfo) -> str:
+    """The name of an answer, with as many dashes behind it as it takes to be none of a feature's."""
+    while name in info.learning.features:
+        name += "-"
+    return name
+
+
+def _differences(
+    document: Document, standard: str, info: ModelInfo, predictions: Manifest, examples: Manifest
+) -> tuple[int, int, float, float]:
+    """Rows, those without a number, the largest difference, and the largest in units of the scale."""
     import numpy as np
 
-    names = score_columns(info.learning)
-    if document.outputs != tuple(names):
-        raise UnknownPmmlError(f"it answers {', '.join(document.outputs)}, not {', '.join(names)}")
-    rows, difference, highest = 0, 0.0, 1.0
-    for given, stored in _pairs(examples, predictions, list(info.learning.features), names):
-        columns = {
-            name: _column(values) for name, values in input_columns(given, info.learning.features.items()).items()
-        }
-        for name, kind in info.learning.features.items():
-            if kind == "boolean":
-                columns[name] = _truths(columns[name])
-        scores = document.score(columns)
-        # A score that is no number is no agreement.
-        worst = float(np.nan_to_num(np.abs(scores - stored), nan=np.inf).max())
-        rows, difference = rows + len(stored), max(difference, worst)
-        highest = max(highest, float(np.abs(stored).max()))
-    return rows, difference, largest * highest
+    features, names = info.learning.features, score_columns(info.learning)
+    rows, without, difference, relative = 0, 0, 0.0, 0.0
+    for given, stored in _pairs(examples, predictions, list(features), names):
+        columns = given_columns(given, features)
+        if standard == "pfa":
+            # Names in PFA are identifiers: those of the SavedModel's arguments.
+            columns = {info.inputs[name].name: column for name, column in columns.items()}
+        answers = document.answer(columns)
+        if answers.scores.shape != stored.shape:
+            outputs = answers.scores.shape[1]
+            raise UnknownDocumentError(f"it answers {outputs} numbers where the SavedModel answers {stored.shape[1]}")
+        apart = np.abs(answers.scores - stored)
+        numbers = np.isfinite(apart).all(axis=1)
+        rows, without = rows + len(stored), without + int((~numbers).sum())
+        if numbers.any():
+            scale = scales(stored, info, answers.added)
+            difference = max(difference, float(apart[numbers].max()))
+            relative = max(relative, float((apart / scale)[numbers].max()))
+    return rows, without, difference, relative
 
 
 def _pairs(
@@ -105,20 +161,3 @@ def _pairs(
                 raise DataError("The predictions stand in another order than the rows", where="smoke_test")
             yield given, np.stack([found.column(place + 1).to_numpy() for place in range(len(scores))], axis=1)
             rows, answer = rows.slice(count), answer.slice(count)
-
-
-def _column(values: Any) -> Any:
-    """A feature's values as a document is given them: `Texts`, or numbers of which NaN is missing."""
-    import numpy as np
-
-    if isinstance(values, Strings):
-        return Texts(tuple(value.decode() for value in values.values), values.codes)
-    if values.dtype.kind == "i":
-        return np.where(values == MISSING_MOMENT, np.nan, values.astype("float64"))
-    return values
-
-
-def _truths(values: NDArray[Any]) -> Texts:
-    import numpy as np
-
-    return Texts(("false", "true"), np.where(np.isnan(values), -1, values != 0).astype("int64"))

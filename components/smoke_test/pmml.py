@@ -1,7 +1,7 @@
 """Reads a PMML document of a regression model and scores rows with it, so that it can be held against the SavedModel.
 
 It follows the standard (https://dmg.org/pmml/v4-4-1/GeneralStructure.html) and knows nothing of who wrote the document.
-It knows a part of the standard only, and refuses what it does not know rather than guess:
+It knows a part of the standard only, and refuses what it does not know, and what is said twice, rather than guess:
 
 ==================  ===============================================================================================
 model               one `RegressionModel`; `normalizationMethod` none, logit (two classes) or softmax
@@ -11,38 +11,36 @@ expressions         `FieldRef`, `Constant`, `NormDiscrete`, `Discretize`, `Apply
 output              `probability` of a class, `predictedValue`
 ==================  ===============================================================================================
 
-Columns are whole arrays: a missing number is NaN, a missing text has the code -1.
+Columns are whole arrays: a missing number is NaN, a missing text has the code -1. Entities are refused with the
+`<!DOCTYPE` that declares them.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from components.smoke_test.documents import (
+    Answers,
+    Column,
+    Numbers,
+    Texts,
+    UnknownDocumentError,
+    following_the_standard,
+    refuse_twice,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAMESPACE = "{http://www.dmg.org/PMML-4_4}"
 
-
-class UnknownPmmlError(Exception):
-    """The document holds what this reader does not know, or does not follow the standard; the message says what."""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """A column of texts: distinct values, and for each row the position of its own; -1: missing."""
-
-    values: tuple[str, ...]
-    codes: NDArray[Any]
-
-
-Column = Any
-"""`Texts`, or an array of 64-bit floats."""
+Values = Any
+"""`Texts`, or an array of 64-bit floats in which NaN is missing."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +73,16 @@ class PmmlDocument:
         path: The file.
 
     Raises:
-        UnknownPmmlError: It is not one that this reader knows.
+        UnknownDocumentError: It is not one that this reader knows.
         OSError: It cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         text = path.read_bytes()
-        with _following_the_standard():
-            document = ET.fromstring(text)
+        with following_the_standard():
+            document = _parsed(text)
             if document.tag != f"{_NAMESPACE}PMML" or document.get("version") != "4.4":
-                raise UnknownPmmlError("it is no document of PMML 4.4")
+                raise UnknownDocumentError("it is no document of PMML 4.4")
             _known(document, {"version"}, {"Header", "DataDictionary", "RegressionModel"})
             model = _only(document, "RegressionModel")
             _known(
@@ -92,57 +90,66 @@ class PmmlDocument:
                 {"functionName", "normalizationMethod"},
                 {"MiningSchema", "Output", "LocalTransformations", "RegressionTable"},
             )
-            declared = [_declared(field) for field in _children(_only(document, "DataDictionary"), {"DataField"})]
+            declared = [_declared(field) for field in _known(_only(document, "DataDictionary"), set(), {"DataField"})]
             self._fields = _mining(_only(model, "MiningSchema"), {field.name: field for field in declared})
+            transformations = model.findall(f"{_NAMESPACE}LocalTransformations")
             self._derived = [
-                _derived(field)
-                for part in model.findall(f"{_NAMESPACE}LocalTransformations")
-                for field in _children(part, {"DerivedField"})
+                _derived(field) for part in transformations for field in _known(part, set(), {"DerivedField"})
             ]
             self._tables = [_table(table) for table in model.findall(f"{_NAMESPACE}RegressionTable")]
+            refuse_twice("table for", [table.target for table in self._tables])
             self._link = _link(model, self._tables)
-            outputs = _children(_only(model, "Output"), {"OutputField"})
+            self._is_sum = model.get("functionName") == "regression"
+            outputs = _known(_only(model, "Output"), set(), {"OutputField"})
             self._outputs = [_output(field, self._tables) for field in outputs]
+            names = [*(field.name for field in declared), *(name for name, _ in self._derived), *self.outputs]
+            refuse_twice("field", names)
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what it answers."""
         return tuple(name for name, _ in self._outputs)
 
-    def score(self, columns: Mapping[str, Column]) -> NDArray[Any]:
-        """What it answers, [rows, outputs].
+    def answer(self, columns: Mapping[str, Column]) -> Answers:
+        """What it answers.
 
         Args:
-            columns: Field → its values, as the document is given them.
+            columns: Field → its values, not none.
 
         Raises:
-            UnknownPmmlError: A field is not given, or a value is invalid where the document does not say what to do.
+            UnknownDocumentError: A field is not given, or a value is invalid where the document does not say what to
+                do.
         """
         import numpy as np
 
-        known: dict[str, Column] = {}
-        with _following_the_standard():
+        known: dict[str, Values] = {}
+        rows = len(next(iter(columns.values())))
+        with following_the_standard():
             for field in self._fields:
                 if field.name not in columns:
-                    raise UnknownPmmlError(f"it takes a field {field.name!r}, which the rows do not have")
+                    raise UnknownDocumentError(f"it takes a field {field.name!r}, which the rows do not have")
                 known[field.name] = _treated(field, columns[field.name])
             for name, expression in self._derived:
                 known[name] = expression(known)
-            answers = self._link(np.stack([_value(table, known) for table in self._tables], axis=1))
-            return np.stack([answers[:, position] for _, position in self._outputs], axis=1)
+            sums = [_sum(table, known, rows) for table in self._tables]
+            scores = self._link(np.stack([value for value, _ in sums], axis=1))
+            added = np.stack([size for _, size in sums], axis=1) if self._is_sum else np.abs(scores)
+            places = [position for _, position in self._outputs]
+            return Answers(scores[:, places], added[:, places])
 
 
-@contextmanager
-def _following_the_standard() -> Iterator[None]:
-    """Says of a document that is not even right what stands in the way."""
+class _WithoutDoctype(ET.TreeBuilder):
+    """Entities could stand for anything, and for very much of it."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise UnknownDocumentError("it has a <!DOCTYPE")
+
+
+def _parsed(text: bytes) -> ET.Element:
     try:
-        yield
+        return ET.fromstring(text, ET.XMLParser(target=_WithoutDoctype()))
     except ET.ParseError as cause:
-        raise UnknownPmmlError(f"it is not XML: {cause}") from cause
-    except KeyError as cause:
-        raise UnknownPmmlError(f"a field or an attribute is not there: {cause}") from cause
-    except (ValueError, TypeError, AttributeError) as cause:
-        raise UnknownPmmlError(f"it does not follow the standard: {cause}") from cause
+        raise UnknownDocumentError(f"it is not XML: {cause}") from cause
 
 
 def _declared(field: ET.Element) -> _Field:
@@ -154,16 +161,18 @@ def _declared(field: ET.Element) -> _Field:
         ("categorical", "string"),
         ("categorical", "boolean"),
     ):
-        raise UnknownPmmlError(f"it has a field that is {' '.join(kind)}")
+        raise UnknownDocumentError(f"it has a field that is {' '.join(kind)}")
     intervals = field.findall(f"{_NAMESPACE}Interval")
     if len(intervals) > 1:
-        raise UnknownPmmlError("it has a field with several intervals")
+        raise UnknownDocumentError("it has a field with several intervals")
     values: dict[str, set[str]] = {"valid": set(), "missing": set()}
-    for value in field.findall(f"{_NAMESPACE}Value"):
+    listed_values = field.findall(f"{_NAMESPACE}Value")
+    refuse_twice("value", [value.attrib["value"] for value in listed_values])
+    for value in listed_values:
         _known(value, {"value", "property"}, set())
         listed = values.get(value.get("property", "valid"))
         if listed is None or (kind[0] == "continuous"):
-            raise UnknownPmmlError(f"it has a value with the property {value.get('property', 'valid')!r}")
+            raise UnknownDocumentError(f"it has a value with the property {value.get('property', 'valid')!r}")
         listed.add(value.attrib["value"])
     return _Field(
         name=field.attrib["name"],
@@ -177,26 +186,28 @@ def _declared(field: ET.Element) -> _Field:
 def _mining(schema: ET.Element, declared: Mapping[str, _Field]) -> list[_Field]:
     """The active fields."""
     found = []
-    for field in _children(schema, {"MiningField"}):
+    fields = _known(schema, set(), {"MiningField"})
+    refuse_twice("use of the field", [field.attrib["name"] for field in fields])
+    for field in fields:
         _known(field, {"name", "usageType", "invalidValueTreatment", "invalidValueReplacement"}, set())
+        own = declared[field.attrib["name"]]
         usage, treatment = field.get("usageType", "active"), field.get("invalidValueTreatment", "returnInvalid")
         if usage not in ("active", "target") or treatment not in ("returnInvalid", "asMissing", "asValue"):
-            raise UnknownPmmlError(f"it has a field whose use is {usage} {treatment}")
+            raise UnknownDocumentError(f"it has a field whose use is {usage} {treatment}")
         if usage == "active":
-            own = declared[field.attrib["name"]]
             replacement = field.get("invalidValueReplacement", "")
             found.append(_Field(**{**vars(own), "treatment": treatment, "replacement": replacement}))
     return found
 
 
-def _treated(field: _Field, column: Column) -> Column:
+def _treated(field: _Field, column: Column) -> Values:
     """The column once missing and invalid values are dealt with."""
     import numpy as np
 
     if isinstance(column, Texts) != (field.data_type in ("string", "boolean")):
-        raise UnknownPmmlError(f"the field {field.name!r} is given values of another type")
-    if not isinstance(column, Texts):
-        numbers = np.asarray(column, dtype="float32" if field.data_type == "float" else "float64").astype("float64")
+        raise UnknownDocumentError(f"the field {field.name!r} is given values of another type")
+    if isinstance(column, Numbers):
+        numbers = column.values.astype("float32" if field.data_type == "float" else "float64").astype("float64")
         if field.interval is None:
             return numbers
         low, high = field.interval
@@ -204,7 +215,9 @@ def _treated(field: _Field, column: Column) -> Column:
         if not wrong.any():
             return numbers
         if field.treatment != "asMissing":
-            raise UnknownPmmlError(f"a number of {field.name!r} is out of bounds, and what then is {field.treatment}")
+            raise UnknownDocumentError(
+                f"a number of {field.name!r} is out of bounds, and what then is {field.treatment}"
+            )
         return np.where(wrong, np.nan, numbers)
     valid = field.valid or (frozenset({"true", "false"}) if field.data_type == "boolean" else None)
     values, places = list(column.values), np.arange(len(column.values) + 1)
@@ -222,23 +235,23 @@ def _replaced(field: _Field, value: str, values: list[str]) -> int:
     if field.treatment == "asMissing":
         return -1
     if field.treatment != "asValue":
-        raise UnknownPmmlError(f"the value {value!r} of {field.name!r} is invalid, and nothing stands in for it")
+        raise UnknownDocumentError(f"the value {value!r} of {field.name!r} is invalid, and nothing stands in for it")
     if field.replacement not in values:
         values.append(field.replacement)
     return values.index(field.replacement)
 
 
-Expression = Callable[[Mapping[str, Column]], Column]
+Expression = Callable[[Mapping[str, Values]], Values]
 
 
 def _derived(field: ET.Element) -> tuple[str, Expression]:
     _known(field, {"name", "optype", "dataType"}, None)
     kind = f"{field.get('optype')} {field.get('dataType')}"
     if len(field) != 1:
-        raise UnknownPmmlError("it derives a field from several expressions")
+        raise UnknownDocumentError("it derives a field from several expressions")
     texts = field[0].tag == f"{_NAMESPACE}Discretize"
     if kind != ("categorical string" if texts else "continuous double"):
-        raise UnknownPmmlError(f"it derives a field that is {kind}")
+        raise UnknownDocumentError(f"it derives a field that is {kind}")
     return field.attrib["name"], _expression(field[0])
 
 
@@ -249,9 +262,9 @@ def _expression(element: ET.Element) -> Expression:
             name = element.attrib["field"]
             return _filled(lambda known: known[name], element.get("mapMissingTo"))
         case "Constant":
-            _known(element, {"dataType"}, set())
+            _known(element, {"dataType"}, set(), text=True)
             if element.get("dataType") != "double":
-                raise UnknownPmmlError("it has a constant that is no double")
+                raise UnknownDocumentError("it has a constant that is no double")
             constant = float(element.text or "")
             return lambda known: constant
         case "NormDiscrete":
@@ -261,7 +274,7 @@ def _expression(element: ET.Element) -> Expression:
         case "Apply":
             return _apply(element)
         case other:
-            raise UnknownPmmlError(f"it has an expression {other}")
+            raise UnknownDocumentError(f"it has an expression {other}")
 
 
 def _filled(given: Expression, missing: str | None) -> Expression:
@@ -271,10 +284,10 @@ def _filled(given: Expression, missing: str | None) -> Expression:
 
     value = float(missing)
 
-    def filled(known: Mapping[str, Column]) -> Column:
+    def filled(known: Mapping[str, Values]) -> Values:
         found = given(known)
         if isinstance(found, Texts):
-            raise UnknownPmmlError("it replaces a missing text by a number")
+            raise UnknownDocumentError("it replaces a missing text by a number")
         return np.where(np.isnan(found), value, found)
 
     return filled
@@ -287,7 +300,7 @@ def _norm_discrete(element: ET.Element) -> Expression:
     _known(element, {"field", "value", "mapMissingTo"}, set())
     name, value = element.attrib["field"], element.attrib["value"]
 
-    def normed(known: Mapping[str, Column]) -> Column:
+    def normed(known: Mapping[str, Values]) -> Values:
         texts = known[name]
         return np.array([*(float(each == value) for each in texts.values), np.nan])[texts.codes]
 
@@ -298,13 +311,15 @@ def _discretize(element: ET.Element) -> Expression:
     """A text for each interval; missing outside of all."""
     import numpy as np
 
-    _known(element, {"field"}, {"DiscretizeBin"})
     name, bins = element.attrib["field"], []
-    for each in _children(element, {"DiscretizeBin"}):
+    for each in _known(element, {"field"}, {"DiscretizeBin"}):
         _known(each, {"binValue"}, {"Interval"})
         bins.append((each.attrib["binValue"], *_interval(_only(each, "Interval"), "closedOpen")))
+    in_order = sorted(bins, key=lambda each: each[1:])
+    if any(high > low for (_, _, high), (_, low, _) in pairwise(in_order)):
+        raise UnknownDocumentError(f"it has bins of {name!r} that lie on each other")
 
-    def discretized(known: Mapping[str, Column]) -> Column:
+    def discretized(known: Mapping[str, Values]) -> Values:
         numbers = known[name]
         codes = np.full(len(numbers), -1)
         for place, (_, low, high) in enumerate(bins):
@@ -318,23 +333,46 @@ def _apply(element: ET.Element) -> Expression:
     import numpy as np
 
     _known(element, {"function"}, None)
-    functions: dict[str, tuple[int, Callable[..., Any]]] = {
-        "+": (2, np.add),
-        "-": (2, np.subtract),
-        "*": (2, np.multiply),
-        "/": (2, np.divide),
-        "floor": (1, np.floor),
-        "sin": (1, np.sin),
-        "cos": (1, np.cos),
-        "if": (3, np.where),
-        "isMissing": (1, lambda given: given.codes < 0 if isinstance(given, Texts) else np.isnan(given)),
+    number, truth = ("number",), ("truth",)
+    functions: dict[str, tuple[tuple[tuple[str, ...], ...], Callable[..., Any]]] = {
+        "+": ((number, number), np.add),
+        "-": ((number, number), np.subtract),
+        "*": ((number, number), np.multiply),
+        "/": ((number, number), np.divide),
+        "floor": ((number,), np.floor),
+        "sin": ((number,), np.sin),
+        "cos": ((number,), np.cos),
+        "if": ((truth, number, number), np.where),
+        "isMissing": ((("number", "text"),), _is_missing),
     }
     name = element.attrib["function"]
-    count, function = functions.get(name, (-1, np.where))
-    if len(element) != count:
-        raise UnknownPmmlError(f"it applies a function {name!r} to {len(element)} arguments")
+    kinds, function = functions.get(name, ((), np.where))
+    if not kinds or len(element) != len(kinds):
+        raise UnknownDocumentError(f"it applies a function {name!r} to {len(element)} arguments")
     arguments = [_expression(child) for child in element]
-    return lambda known: function(*(argument(known) for argument in arguments))
+
+    def applied(known: Mapping[str, Values]) -> Values:
+        values = [argument(known) for argument in arguments]
+        for value, kind in zip(values, kinds, strict=True):
+            if _kind(value) not in kind:
+                raise UnknownDocumentError(f"it applies the function {name!r} to a {_kind(value)}")
+        return function(*values)
+
+    return applied
+
+
+def _kind(value: Values) -> str:
+    import numpy as np
+
+    if isinstance(value, Texts):
+        return "text"
+    return "truth" if np.asarray(value).dtype == bool else "number"
+
+
+def _is_missing(value: Values) -> Values:
+    import numpy as np
+
+    return value.codes < 0 if isinstance(value, Texts) else np.isnan(value)
 
 
 def _table(table: ET.Element) -> _Table:
@@ -342,28 +380,38 @@ def _table(table: ET.Element) -> _Table:
     numbers: dict[str, float] = {}
     categories: dict[str, dict[str, float]] = {}
     for predictor in table:
-        name = predictor.attrib["name"]
+        name, weight = predictor.attrib["name"], float(predictor.attrib["coefficient"])
         if predictor.tag == f"{_NAMESPACE}NumericPredictor":
             _known(predictor, {"name", "coefficient"}, set())
-            numbers[name] = numbers.get(name, 0.0) + float(predictor.attrib["coefficient"])
+            weights, key = numbers, name
         else:
             _known(predictor, {"name", "value", "coefficient"}, set())
-            categories.setdefault(name, {})[predictor.attrib["value"]] = float(predictor.attrib["coefficient"])
+            weights, key = categories.setdefault(name, {}), predictor.attrib["value"]
+        if key in weights:
+            raise UnknownDocumentError(f"it has two weights of {key!r} in the field {name!r}")
+        weights[key] = weight
     return _Table(float(table.attrib["intercept"]), numbers, categories, table.get("targetCategory", ""))
 
 
-def _value(table: _Table, known: Mapping[str, Column]) -> NDArray[Any]:
-    """Intercept and what each field adds; of a category that is missing or not listed, nothing is added."""
+def _sum(table: _Table, known: Mapping[str, Values], rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Intercept and what each field adds, and the sum of their absolute values.
+
+    Of a category that is missing or not listed, nothing is added.
+    """
     import numpy as np
 
-    rows = max(len(column.codes if isinstance(column, Texts) else column) for column in known.values())
-    total = np.full(rows, table.intercept)
+    total, size = np.full(rows, table.intercept), np.full(rows, abs(table.intercept))
     for name, weight in table.numbers.items():
+        if _kind(known[name]) != "number":
+            raise UnknownDocumentError(f"it multiplies the {_kind(known[name])} {name!r}")
         total += weight * known[name]
+        size += np.abs(weight * known[name])
     for name, weights in table.categories.items():
         texts = known[name]
-        total += np.array([*(weights.get(value, 0.0) for value in texts.values), 0.0])[texts.codes]
-    return total
+        added = np.array([*(weights.get(value, 0.0) for value in texts.values), 0.0])[texts.codes]
+        total += added
+        size += np.abs(added)
+    return total, size
 
 
 def _link(model: ET.Element, tables: list[_Table]) -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -387,48 +435,53 @@ def _link(model: ET.Element, tables: list[_Table]) -> Callable[[NDArray[Any]], N
             return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
         return softmax
-    raise UnknownPmmlError(f"it is a model of {kind[0]} by {kind[1]} with {len(tables)} tables")
+    raise UnknownDocumentError(f"it is a model of {kind[0]} by {kind[1]} with {len(tables)} tables")
 
 
 def _output(field: ET.Element, tables: list[_Table]) -> tuple[str, int]:
     """Its name, and the number of the table whose answer it is."""
     _known(field, {"name", "optype", "dataType", "feature", "value"}, set())
+    if (field.get("optype"), field.get("dataType")) != ("continuous", "double"):
+        raise UnknownDocumentError(f"it answers what is {field.get('optype')} {field.get('dataType')}")
     name, feature = field.attrib["name"], field.get("feature", "predictedValue")
     targets = [table.target for table in tables]
     if feature == "probability" and field.get("value") in targets:
         return name, targets.index(field.attrib["value"])
     if feature == "predictedValue" and len(tables) == 1:
         return name, 0
-    raise UnknownPmmlError(f"it answers {name!r} with {feature} of {field.get('value')!r}")
+    raise UnknownDocumentError(f"it answers {name!r} with {feature} of {field.get('value')!r}")
 
 
 def _interval(element: ET.Element, closure: str) -> tuple[float, float]:
     _known(element, {"closure", "leftMargin", "rightMargin"}, set())
     if element.get("closure") != closure:
-        raise UnknownPmmlError(f"it has an interval that is {element.get('closure')}")
+        raise UnknownDocumentError(f"it has an interval that is {element.get('closure')}")
     return float(element.attrib["leftMargin"]), float(element.attrib["rightMargin"])
 
 
-def _known(element: ET.Element, attributes: set[str], children: set[str] | None) -> None:
-    """Refuses an element that has attributes or children other than those."""
+def _known(
+    element: ET.Element, attributes: set[str], children: set[str] | None, *, text: bool = False
+) -> list[ET.Element]:
+    """The children of an element that has no attributes and children but those.
+
+    Args:
+        children: Their tags; None: any.
+        text: Whether it holds a text.
+    """
     tag = element.tag.removeprefix(_NAMESPACE)
     if other := sorted(set(element.attrib) - attributes):
-        raise UnknownPmmlError(f"it has an attribute {other[0]} of {tag}")
-    if children is not None:
-        _children(element, children)
-
-
-def _children(element: ET.Element, allowed: Iterable[str]) -> list[ET.Element]:
-    allowed = {f"{_NAMESPACE}{tag}" for tag in allowed}
+        raise UnknownDocumentError(f"it has an attribute {other[0]} of {tag}")
+    texts = ["" if text else element.text or "", *(child.tail or "" for child in element)]
+    if stray := "".join(texts).strip():
+        raise UnknownDocumentError(f"it has a text {stray[:20]!r} in {tag}")
     for child in element:
-        if child.tag not in allowed:
-            child_tag, tag = (each.tag.removeprefix(_NAMESPACE) for each in (child, element))
-            raise UnknownPmmlError(f"it has an element {child_tag} in {tag}")
+        if children is not None and child.tag not in {f"{_NAMESPACE}{each}" for each in children}:
+            raise UnknownDocumentError(f"it has an element {child.tag.removeprefix(_NAMESPACE)} in {tag}")
     return list(element)
 
 
 def _only(element: ET.Element, tag: str) -> ET.Element:
     found = element.findall(f"{_NAMESPACE}{tag}")
     if len(found) != 1:
-        raise UnknownPmmlError(f"it has {len(found)} elements {tag} where one stands")
+        raise UnknownDocumentError(f"it has {len(found)} elements {tag} where one stands")
     return found[0]

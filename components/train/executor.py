@@ -81,6 +81,7 @@ def train(
             fit_until=None if latest.window is None else latest.window.end,
             held_out=None if latest.shares is None else latest.shares[0],
             base=labels.base,
+            label_std=labels.std if learning.problem == "regression" else None,
             rows={"train": labels.rows, "tune": tune_rows},
             metrics=trained.metrics,
             curve=trained.curve,

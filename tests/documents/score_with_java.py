@@ -62,8 +62,7 @@ def scorer(engine: str, path: Path) -> Callable[[Any], Any]:
 def scores(engine: str, folder: Path) -> list[list[float]]:
     """All rows."""
     given = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
-    names, outputs = list(given["columns"]), len(given["scores"][0])
-    answers = ["score"] if outputs == 1 else [f"score_{number}" for number in range(outputs)]
+    names, answers = list(given["columns"]), given["answers"]
     score = scorer(engine, folder / "model" / "model.pmml")
     new_map = jpype.JClass("java.util.HashMap")
     found = []

@@ -3,7 +3,8 @@
     python -m tests.documents.scored_models FOLDER
 
 Each folder in FOLDER that holds `train.json`, `tune.json`, `test.json` (manifests), `learning.json` and `scoring.json`
-gets a model, and `rows.json`: the test rows as a document takes them, and the stored scores.
+gets a model, and `rows.json`: the test rows as a document takes them, the stored scores, and what PMML calls its
+answers.
 """
 
 from __future__ import annotations
@@ -36,9 +37,16 @@ def write(folder: Path) -> None:
         "features": dict(learning.features),
         "arguments": {name: given.name for name, given in info.inputs.items()},
         "columns": raw_columns(parts["test"], info),
+        "answers": [_free(name, learning) for name in score_columns(learning)],
+        "label_std": info.label_std,
         "scores": [list(row) for row in zip(*(column.to_pylist() for column in stored.columns), strict=True)],
     }
     (folder / "rows.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
+def _free(name: str, learning: LearningSection) -> str:
+    """The name, or with dashes behind it one that no feature has."""
+    return _free(f"{name}-", learning) if name in learning.features else name
 
 
 def raw_columns(examples: Manifest, info: ModelInfo) -> dict[str, list[Any]]:

@@ -187,6 +187,11 @@ def test_only_what_tests_can_do_without_is_passed_over_where_it_cannot_be_had(
     if optional:
         set_up.install(tests=True)
         assert "engines cannot be had here, so some tests are skipped: there is no Python" in capsys.readouterr().out
+        assert missing.missing == tmp_path / "engines.missing.txt"
+        assert missing.missing.read_text() == "there is no Python for it\n"
+        monkeypatch.setattr(set_up, "make", lambda environment, uv: None)
+        set_up.install(tests=True)
+        assert not missing.missing.exists()
     else:
         with pytest.raises(set_up.SetUpError):
             set_up.install(tests=True)

@@ -27,6 +27,9 @@ Expression = Any
 
 _NUMBERS = {"type": "array", "items": "double"}
 
+_KEY = "="
+"""Stands before each category where it is the key of a map: `@` alone is in PFA no key but a note on where one is."""
+
 _FARTHEST = -600.0
 """Where a probability is zero to any number of digits that matter, and its reciprocal still a number."""
 
@@ -111,11 +114,13 @@ class _Writer:
             self._add_product(f"missing_{argument}", missing, part.missing_adds)
 
     def category(self, part: CategoryPart) -> None:
-        """A text: the weights of an empty one stand for those that are missing."""
+        """A text: the weights of an empty one stand for those that are missing; keys of the map: see `_KEY`."""
         argument, given = self._field(part.name, "string")
         weights = {"": part.other if part.missing is None else part.missing, **part.values}
-        self.cells[argument] = {"type": {"type": "map", "values": _NUMBERS}, "init": weights}
-        self._let(f"key_{argument}", {"ifnotnull": {"value": given}, "then": "value", "else": {"string": ""}})
+        init = {f"{_KEY}{value}": added for value, added in weights.items()}
+        self.cells[argument] = {"type": {"type": "map", "values": _NUMBERS}, "init": init}
+        text = {"ifnotnull": {"value": given}, "then": "value", "else": {"string": ""}}
+        self._let(f"key_{argument}", {"s.concat": [{"string": _KEY}, text]})
         found = {
             "if": {"map.containsKey": [{"cell": argument}, f"key_{argument}"]},
             "then": {"cell": argument, "path": [f"key_{argument}"]},

@@ -1,7 +1,8 @@
 """A linear model as PMML 4.4 (Predictive Model Markup Language, https://dmg.org/pmml/v4-4-1/GeneralStructure.html).
 
 The document takes the raw feature columns by their own names: numbers, booleans, texts, and moments as microseconds
-since 1970 in UTC; a value that is not there is missing. It answers `score`, or `score_0`, `score_1` … per class.
+since 1970 in UTC; a value that is not there is missing. It answers `score`, or `score_0`, `score_1` … per class; where
+a column has such a name, dashes are put behind it.
 
 ==============  =====================================================================================================
 numeric         a field that is replaced where it is missing or infinite (`mapMissingTo`) and rounded to the 32 bits
@@ -81,6 +82,9 @@ class _Writer:
         self._derived: list[ET.Element] = []
         self._numeric: list[list[ET.Element]] = [[] for _ in function.intercepts]
         self._categorical: list[list[ET.Element]] = [[] for _ in function.intercepts]
+        several = function.problem == "multiclass_classification"
+        names = [f"score_{number}" for number in range(len(function.intercepts))] if several else ["score"]
+        self._outputs = [self._free(name) for name in names]
         self._target = self._free("label")
 
     def number(self, part: NumberPart) -> None:
@@ -168,7 +172,7 @@ class _Writer:
         schema = _inside(model, "MiningSchema")
         schema.extend([*self._mining, _element("MiningField", name=self._target, usageType="target")])
         output = _inside(model, "Output")
-        output.extend(self._outputs())
+        output.extend(self._answers())
         if self._derived:
             _inside(model, "LocalTransformations").extend(self._derived)
         for number, intercept in enumerate(self._function.intercepts):
@@ -185,13 +189,13 @@ class _Writer:
             return ["1", "0"]
         return [str(name) for name in self._function.classes or ()]
 
-    def _outputs(self) -> Iterable[ET.Element]:
+    def _answers(self) -> Iterable[ET.Element]:
         if self._function.problem == "regression":
-            yield _output("score", feature="predictedValue")
+            yield _output(self._outputs[0], feature="predictedValue")
             return
-        several = self._function.problem == "multiclass_classification"
-        for number, category in enumerate(self._categories() if several else ["1"]):
-            yield _output(f"score_{number}" if several else "score", feature="probability", value=category)
+        # Of two classes, the first is the positive one.
+        for name, category in zip(self._outputs, self._categories(), strict=False):
+            yield _output(name, feature="probability", value=category)
 
     def _field(self, name: str, optype: str, data_type: str) -> ET.Element:
         self.fields.append(_element("DataField", name=name, optype=optype, dataType=data_type))

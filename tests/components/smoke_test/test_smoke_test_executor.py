@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from components._shared.task import SmokeTestSection
 from components._shared.verdict import Verdict
 from components.predict.executor import predict
 from components.smoke_test.executor import smoke_test as smoke_test_with_samples
-from tests.synthetic_rows import scoring
+from tests.edited_documents import with_document
+from tests.synthetic_rows import manifest, rows, scoring
 
 GATES = SmokeTestSection(score_difference=1e-5, export_difference=1e-6)
 
@@ -27,6 +29,16 @@ def smoke_test(**given: Any) -> Verdict:
 
 def outcomes(verdict: Verdict) -> dict[str, str]:
     return {check.name.removeprefix("behaviour."): check.outcome for check in verdict.checks}
+
+
+def rescored(made: Manifest, root: Path, change: Callable[[Any], None]) -> Manifest:
+    """The predictions with other scores, which are changed in place."""
+    table = read_table(made)
+    scores = table.column("score").to_numpy().copy()
+    change(scores)
+    with ShardWriter(str(root), made.columns) as writer:
+        writer.write(table.set_column(table.schema.get_field_index("score"), "score", [scores]))
+        return made.model_copy(update={"shards": writer.close()})
 
 
 def changed(model: Path, home: Path, score: Any) -> Path:
@@ -62,15 +74,11 @@ def test_a_model_that_behaves_passes(problem: str, model_of: Any, test_rows: Any
 def test_scores_that_are_not_reproduced_fail(model_of: Any, test_rows: Any, tmp_path: Path) -> None:
     examples, model = test_rows(), model_of()
     made = predict(examples=examples, data_root=str(tmp_path), scoring=scoring(), model=model)
-    table = read_table(made)
-    position = table.schema.get_field_index("score")
-    scores = table.column("score").to_numpy().copy()
-    scores[-1] += 0.001
-    with ShardWriter(str(tmp_path), made.columns) as writer:
-        writer.write(table.set_column(position, "score", [scores]))
-        shards = writer.close()
 
-    given = {"model": model, "predictions": made.model_copy(update={"shards": shards}), "examples": examples}
+    def other(scores: Any) -> None:
+        scores[-1] += 0.001
+
+    given = {"model": model, "predictions": rescored(made, tmp_path, other), "examples": examples}
     verdict = smoke_test(**given, gates=GATES)
 
     assert outcomes(verdict)["reproduces"] == verdict.outcome == "failed"
@@ -80,6 +88,51 @@ def test_scores_that_are_not_reproduced_fail(model_of: Any, test_rows: Any, tmp_
     assert (
         smoke_test(**given, gates=SmokeTestSection(score_difference=0.01, export_difference=0.01)).outcome == "passed"
     )
+
+
+def test_an_extreme_score_does_not_hide_that_another_is_not_reproduced(model_of: Any, tmp_path: Path) -> None:
+    model, columns = model_of("regression"), rows(400, "regression", seed=3)
+    columns["temperature (°C)"][0] = 1e9
+    examples = manifest(tmp_path / "data", columns, "test")
+    made = predict(examples=examples, data_root=str(tmp_path), scoring=scoring("regression"), model=model)
+    fine = smoke_test_with_samples(model=model, predictions=made, examples=examples, gates=GATES)
+    assert fine.verdict.outcome == "passed"
+    # The first row would be one of them, and what may be said of its score is nothing for the others.
+    assert len(fine.samples.scores) > 20
+    assert max(abs(score) for (score,) in fine.samples.scores) < 2000
+    assert 0 < fine.samples.tolerance < 0.02
+
+    def other(scores: Any) -> None:
+        scores[-1] += 1.0
+
+    verdict = smoke_test(model=model, predictions=rescored(made, tmp_path, other), examples=examples, gates=GATES)
+    assert outcomes(verdict)["reproduces"] == "failed"
+    reason = next(check.reason for check in verdict.checks if check.name == "behaviour.reproduces")
+    assert reason.endswith("of the row's scale.")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "outcome"),
+    [
+        (' mapMissingTo="', ' defaultValue="', "cannot_judge"),
+        ("<LocalTransformations>", "<LocalTransformations>" + "<Apply>" * 3000 + "</Apply>" * 3000, "cannot_judge"),
+        (">0.0</Constant>", ">nan</Constant>", "failed"),
+    ],
+)
+def test_a_bad_document_does_not_cost_the_verdict(
+    old: str, new: str, outcome: str, model_of: Any, test_rows: Any, tmp_path: Path
+) -> None:
+    def bad(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    made = predict(examples=test_rows(), data_root=str(tmp_path), scoring=scoring(), model=model_of())
+    model = with_document(model_of(), tmp_path / "bad", bad)
+
+    verdict = smoke_test(model=model, predictions=predictions_for(model, made), examples=test_rows(), gates=GATES)
+
+    assert Verdict.from_json(verdict.to_json()).outcome == outcome
+    assert outcomes(verdict)["export_difference"] == outcome
 
 
 def test_a_model_that_does_not_load_fails_the_verdict(model_of: Any, test_rows: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from components._shared.measuring.student import quantile
+from components._shared.model_difference import differences
 from components._shared.model_info import ModelInfo, Term
 from components._shared.saved_model import SavedModel, Strings
 from components.train import encoding_info as encoding_info_module
@@ -206,6 +207,68 @@ def test_a_value_that_train_does_not_have_gets_no_interval() -> None:
     other = by_name(natural_terms(fitted("regression", drawn), drawn).terms)["shop=(other)"]
 
     assert (other.interval, other.share) == (None, 0.0)
+
+
+def test_buckets_are_told_from_values_of_their_name_and_shares_of_missing_numbers_are_recorded() -> None:
+    encoding = Encoding(
+        (
+            NumberEncoding("number", mean=2.0, scale=3.0, filler=0.0, indicator=True),
+            CategoryEncoding("shop", (b"Oslo", b"(other)"), has_other=True, has_missing=True),
+        )
+    )
+    given = LabelledBatch(
+        features={
+            "number": np.array([1.0, np.nan, 3.0, np.nan], "float32"),
+            "shop": Strings((b"Oslo", b"(other)", b"Bern", b""), np.arange(4)),
+        },
+        labels=np.zeros(4),
+        weights=np.array([1.0, 3.0, 2.0, 2.0]),
+        clusters=None,
+    )
+    function = replace(start("regression"), encoding=encoding, kernel=np.ones((2, 1)), table=np.arange(4.0)[:, None])
+
+    found = natural_terms(function, Drawn(given, np.zeros(4, np.int64))).terms
+
+    assert [(term.name, term.bucket, term.share) for term in found] == [
+        ("number", "", None),
+        ("number=(missing)", "missing", 0.625),
+        ("shop=Oslo", "", 0.125),
+        ("shop=(other)", "", 0.375),
+        ("shop=(other)", "other", 0.25),
+        ("shop=(missing)", "missing", 0.25),
+        ("(intercept)", "", None),
+    ]
+
+
+def test_of_the_same_truth_on_another_mix_of_rows_no_weight_has_changed_beyond_doubt() -> None:
+    def trained(share: float, seed: int) -> ModelInfo:
+        random = np.random.default_rng(seed)
+        shop, day = (random.random(6000) >= share).astype(np.int64), np.arange(6000) % 60
+        label = (random.random(6000) < 1 / (1 + np.exp(2.0 * shop - 1.0))).astype(float)
+        encoding = Encoding((CategoryEncoding("shop", (b"A", b"B"), has_other=False, has_missing=False),))
+        batch = LabelledBatch(
+            features={"shop": Strings((b"A", b"B"), shop)}, labels=label, weights=np.ones(6000),
+            clusters=Strings(tuple(str(each).encode() for each in range(60)), day),
+        )  # fmt: skip
+        empty = replace(
+            start("binary_classification"), encoding=encoding, kernel=np.zeros((0, 1)), table=np.zeros((3, 1))
+        )
+        drawn = Drawn(batch, day)
+        function = optimum(empty, drawn)
+        assert function is not None
+        return ModelInfo(
+            digest=str(seed) * 64, learning=learning("binary_classification", features={"shop": "categorical"}),
+            inputs={}, fit_until=None, base=(float(label.mean()),), rows={},
+            terms=natural_terms(function, drawn).terms,
+        )  # fmt: skip
+
+    half, most = trained(0.5, seed=1), trained(0.85, seed=2)
+    found = differences(half, most, before_name="1", after_name="2").terms
+
+    # Against the average row of its own train, the weight of A would have gone from 1.0 to 0.3.
+    assert by_name(half.terms)["shop=A"].interval[0] > by_name(most.terms)["shop=A"].interval[1]
+    assert {change.name for change in found} >= {"shop=A", "shop=B", "(intercept)"}
+    assert not any(change.clear for change in found)
 
 
 def test_weights_far_from_the_optimum_are_said_to_be() -> None:

@@ -53,7 +53,7 @@ def test_a_category_that_xml_cannot_hold_leaves_pmml_out_and_says_so(tmp_path: P
     assert info.documents == {"pfa": "model.pfa.json"}
     assert not (tmp_path / "model/model.pmml").exists()
     assert any("'\\x07', which XML does not know" in notice for notice in info.notices)
-    assert "bell\x07" in json.loads((tmp_path / "model/model.pfa.json").read_text())["cells"]["shop"]["init"]
+    assert "=bell\x07" in json.loads((tmp_path / "model/model.pfa.json").read_text())["cells"]["shop"]["init"]
 
 
 def test_a_model_of_very_many_weights_has_no_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,11 +64,27 @@ def test_a_model_of_very_many_weights_has_no_documents(tmp_path: Path, monkeypat
 
 
 def test_names_in_pmml_are_never_those_of_a_column() -> None:
-    parts = tuple(NumberPart(name, "numeric", (1.0,), 0.0, (1.0,)) for name in ("label", "label, missing", "label-"))
+    columns = ("label", "label, missing", "label-", "score", "score-")
+    parts = tuple(NumberPart(name, "numeric", (1.0,), 0.0, (1.0,)) for name in columns)
     document = ET.fromstring(to_pmml(function(parts=parts)))
-    tags = {"{http://www.dmg.org/PMML-4_4}DataField", "{http://www.dmg.org/PMML-4_4}DerivedField"}
+    tags = {f"{{http://www.dmg.org/PMML-4_4}}{tag}" for tag in ("DataField", "DerivedField", "OutputField")}
     names = [element.get("name") for element in document.iter() if element.tag in tags]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 5 + 1 + 5 * 4 + 1
+    assert "score--" in names
+
+
+def test_answers_of_several_classes_are_never_called_as_a_column() -> None:
+    parts = tuple(NumberPart(name, "numeric", (1.0, 2.0), 0.0, None) for name in ("score_0", "score"))
+    several = {"problem": "multiclass_classification", "classes": ("a", "b"), "intercepts": (0.0, 0.0)}
+    document = ET.fromstring(to_pmml(function(parts=parts, **several)))
+    answers = [element.get("name") for element in document.iter("{http://www.dmg.org/PMML-4_4}OutputField")]
+    assert answers == ["score_0-", "score_1"]
+
+
+def test_no_category_is_a_key_that_pfa_understands_otherwise() -> None:
+    part = CategoryPart("shop", {"@": (1.0,), "=@": (2.0,)}, (3.0,), (4.0,))
+    document = json.loads(to_pfa(function(parts=(part,), arguments={"shop": "shop"})))
+    assert document["cells"]["shop"]["init"] == {"=": [4.0], "=@": [1.0], "==@": [2.0]}
 
 
 def test_the_word_for_other_categories_is_never_a_category() -> None:

@@ -335,14 +335,74 @@ def test_calibration_corrects_a_model_that_is_too_sure() -> None:
     labels = (random.random(20_000) < 1 / (1 + np.exp(-(truth + 0.5)))).astype(float)
     weights = np.ones(20_000)
 
-    found = calibrate("platt", 3 * truth[:, None], labels, weights, binary=True)
+    found, notices = calibrate("platt", 3 * truth[:, None], labels, weights, binary=True)
+    assert not notices
     assert found.slope == pytest.approx(1 / 3, abs=0.02)
     assert found.shift == pytest.approx(0.5, abs=0.05)
 
     logits = random.normal(0, 1, (20_000, 3))
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     classes = (random.random((20_000, 1)) > shares.cumsum(axis=1)).sum(axis=1)
-    assert calibrate("temperature", 2 * logits, classes, weights, binary=False).slope == pytest.approx(0.5, abs=0.03)
+    found, notices = calibrate("temperature", 2 * logits, classes, weights, binary=False)
+    assert found.slope == pytest.approx(0.5, abs=0.03)
+    assert not notices
+
+
+@pytest.mark.parametrize("how", ["temperature", "platt"])
+def test_rows_of_one_class_correct_no_probabilities(how: str) -> None:
+    """They would drive every score to that class."""
+    from components.train.calibration import Calibration, calibrate
+
+    logits, labels, weights = np.random.default_rng(5).normal(size=(300, 1)), np.zeros(300), np.ones(300)
+    reason = "The rows to tune on are of one class: the probabilities are not corrected."
+    assert calibrate(how, logits, labels, weights, binary=True) == (Calibration(), (reason,))
+    labels[0], weights[0] = 1, 0
+    assert calibrate(how, logits, labels, weights, binary=True)[1] == (reason,), "a row of no weight is none"
+
+
+@pytest.mark.parametrize("how", ["temperature", "platt"])
+def test_labels_that_run_against_the_scores_turn_no_ranking_round(how: str) -> None:
+    from components.train.calibration import Calibration, calibrate
+
+    logits = np.random.default_rng(5).normal(size=(300, 1))
+    labels = (logits[:, 0] + np.random.default_rng(6).normal(0, 0.5, 300) < 0).astype(float)
+    found, notices = calibrate(how, logits, labels, np.ones(300), binary=True)
+    assert found == Calibration()
+    assert notices == ("On the rows to tune on, labels run against the scores: these are not corrected.",)
+
+
+@pytest.mark.parametrize("heavy", [1.0, 7.0])
+def test_scores_that_separate_the_classes_promise_what_so_few_rows_can(heavy: float) -> None:
+    """Platt's targets: after N rows of a class without a mistake, (N + 1)/(N + 2), whatever unit weights are in."""
+    from components.train.calibration import calibrate
+
+    logits = np.array([-2.0] * 30 + [2.0] * 10)[:, None]
+    found, notices = calibrate("platt", logits, (logits[:, 0] > 0).astype(float), np.full(40, heavy), binary=True)
+    assert not notices
+    for logit, chance in ((2.0, 11 / 12), (-2.0, 1 / 32)):
+        assert 1 / (1 + np.exp(-(found.slope * logit + found.shift))) == pytest.approx(chance, abs=1e-6)
+
+
+def test_of_several_classes_a_few_rows_without_a_mistake_leave_a_finite_slope() -> None:
+    from components.train.calibration import calibrate
+
+    labels = np.arange(30) % 3
+    found, notices = calibrate("temperature", 4 * np.eye(3)[labels], labels, np.ones(30), binary=False)
+    assert not notices
+    # 11/12 for its own class, the rest for the two others.
+    assert np.exp(4 * found.slope) / (np.exp(4 * found.slope) + 2) == pytest.approx(11 / 12, abs=1e-6)
+
+
+def test_a_model_whose_tune_is_of_one_class_is_not_corrected_and_says_so(data_root: Path, tmp_path: Path) -> None:
+    columns = rows(200, seed=2)
+    first, second = (
+        manifest(data_root, rows(400), "train"),
+        manifest(data_root, columns | {"_label": [0.0] * 200}, "tune"),
+    )
+    section = learning(parameters={"calibrate": "platt"}, budget=1)
+    info = train(train=first, tune=second, learning=section, model_dir=tmp_path / "model")
+    assert "The rows to tune on are of one class: the probabilities are not corrected." in info.notices
+    assert "calibration_slope" not in info.metrics
 
 
 @pytest.mark.parametrize("how", ["temperature", "platt"])
