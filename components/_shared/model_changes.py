@@ -15,6 +15,7 @@ class Side(Contract):
 
     Attributes:
         name: As a reader would say it, such as `version 2`, `candidate 3fa4…` or a path.
+        checked: Whether its files were read, and are those that the digest is of.
         rows: Used to fit (`train`) and to tune (`tune`).
         data: From the first row that it was fitted on to the last one that it was fitted, tuned or calibrated on.
         code: Image tag that trained it.
@@ -22,6 +23,7 @@ class Side(Contract):
 
     name: str
     digest: str
+    checked: bool = False
     trainer: str
     rows: dict[str, int] = {}
     data: Window | None = None
@@ -43,9 +45,12 @@ class TermChange(Contract):
     """A term of a linear model whose weight differs; one that is not there on a side counts as zero there.
 
     Attributes:
+        name: Of the term that changed.
+        before, after: Against the same average row, that of *train* of the second model. Of a category that one of the
+            models does not know, its term of all other values stands there, under the name of that.
         clear: Whether the intervals of both sides do not overlap (of a term on one side: does not hold zero).
         size: By how much the change moves the scores of the rows: the standard deviation of its effect, in the unit
-            of the weights (log-odds, or the label's).
+            of the weights (log-odds, or the label's); 0: of the intercept, or not known.
     """
 
     name: str
@@ -95,12 +100,13 @@ class ModelChanges(Contract):
     """What changed from one model to another; only what differs stands here, the largest change first.
 
     Attributes:
-        same: They are byte for byte the same.
+        same: Their files are byte for byte the same, by their digests; `model.json` may differ.
         features_gained, features_lost: Feature → kind.
         features_changed: Features whose kind changed.
         parameters: Of the trainer, and what else was chosen: problem, classes, trainer, seed, budget, code.
         preprocessing: Means, scales and other figures of the features' encoding, as `feature: figure`; those of one
             feature stand together.
+        native: The trainer's own figures of the features, such as gains of trees, in the same way.
         data: Rows, window and base rate.
         terms: Of linear models.
         metrics: All that both or one of them have, changed or not.
@@ -119,6 +125,7 @@ class ModelChanges(Contract):
     features_changed: tuple[Changed, ...] = ()
     parameters: tuple[Changed, ...] = ()
     preprocessing: tuple[Changed, ...] = ()
+    native: tuple[Changed, ...] = ()
     data: tuple[Changed, ...] = ()
     categories: tuple[CategoryChange, ...] = ()
     terms: tuple[TermChange, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +17,23 @@ from components._shared.model_changes import (
     MetricChange,
     ModelChanges,
     Side,
-    TermChange,
 )
-from components._shared.model_info import FeatureEncodingInfo, ModelInfo, Term
-from components._shared.windows import Window, zone
+from components._shared.model_info import FeatureEncodingInfo, ModelInfo
+from components._shared.term_difference import term_changes
+from components._shared.windows import Window, Windows, zone
+from components._shared.wording import listed_values
+
+
+def data_window(info: ModelInfo, windows: Windows | None) -> Window | None:
+    """From the first row that a model was fitted on to the last one that it was tuned on; none in tasks without time.
+
+    Args:
+        info: The model.
+        windows: Of the run that made it, where they are known.
+    """
+    if windows is None or windows.train is None:
+        return None
+    return Window(start=windows.train.start, end=info.fit_until or windows.train.end)
 
 
 def differences(
@@ -33,6 +46,8 @@ def differences(
     after_metrics: Mapping[str, Estimate] | None = None,
     before_data: Window | None = None,
     after_data: Window | None = None,
+    before_checked: bool = False,
+    after_checked: bool = False,
     paired: Mapping[str, Estimate] | None = None,
     same_rows: bool = False,
     judged: Judged | None = None,
@@ -45,36 +60,48 @@ def differences(
         before_name, after_name: As a reader would say it, such as `version 2`.
         before_metrics, after_metrics: Metric → its value on the rows that judged the model.
         before_data, after_data: From the first row that the model was fitted on to the last one that it was tuned on.
+        before_checked, after_checked: Whether the model's files were found to be those that its digest is of.
         paired: Metric → after minus before, where one run judged both.
         same_rows: Whether both metrics are of the same rows.
         judged: Those rows.
         timezone: Of the moments.
     """
     old, new = before.learning.features, after.learning.features
-    terms, notices = _terms(before, after)
+    terms, notices = term_changes(before, after)
+    both = [name for name in before.learning.features if name in new]
     return ModelChanges(
-        before=_side(before, before_name, before_data),
-        after=_side(after, after_name, after_data),
+        before=_side(before, before_name, before_data, checked=before_checked),
+        after=_side(after, after_name, after_data, checked=after_checked),
         same=before.digest == after.digest,
         features_gained={name: kind for name, kind in new.items() if name not in old},
         features_lost={name: kind for name, kind in old.items() if name not in new},
         features_changed=_changed({name: old[name] for name in old if name in new}, new, only_common=True),
         parameters=_changed(_choices(before), _choices(after)),
         preprocessing=_preprocessing(before.encoding, after.encoding),
-        data=_changed(_data(before, before_data, timezone), _data(after, after_data, timezone)),
+        native=_native(both, before.native, after.native),
+        data=_changed(
+            {**_first_row(before_data, after_data, timezone), **_data(before, timezone)},
+            {**_first_row(after_data, before_data, timezone), **_data(after, timezone)},
+        ),
         categories=tuple(_categories(before.encoding, after.encoding)),
         terms=terms,
         metrics=tuple(_metrics(before_metrics or {}, after_metrics or {}, paired or {})),
         same_rows=same_rows,
         judged=judged,
         timezone=timezone,
-        notices=notices,
+        notices=(*notices, *_cut_off(before.encoding, after.encoding)),
     )
 
 
-def _side(info: ModelInfo, name: str, data: Window | None) -> Side:
+def _side(info: ModelInfo, name: str, data: Window | None, *, checked: bool) -> Side:
     return Side(
-        name=name, digest=info.digest, trainer=info.learning.trainer.name, rows=info.rows, data=data, code=info.code
+        name=name,
+        digest=info.digest,
+        checked=checked,
+        trainer=info.learning.trainer.name,
+        rows=info.rows,
+        data=data,
+        code=info.code,
     )
 
 
@@ -96,7 +123,7 @@ def _choices(info: ModelInfo) -> dict[str, str | None]:
         "trainer": learning.trainer.name,
         **{name: _text(value) for name, value in sorted(learning.trainer.parameters.items())},
         "problem": learning.problem,
-        "classes": ", ".join(map(str, learning.classes)) if learning.classes else None,
+        "classes": listed_values(map(str, learning.classes)) if learning.classes else None,
         "seed": str(learning.trainer.seed),
         "budget": f"{learning.budget} epochs" if learning.budget else None,
         "source of the trainer": learning.trainer_source[:12] or None,
@@ -104,16 +131,24 @@ def _choices(info: ModelInfo) -> dict[str, str | None]:
     }
 
 
-def _data(info: ModelInfo, data: Window | None, timezone: str) -> dict[str, str | None]:
+def _first_row(data: Window | None, other: Window | None, timezone: str) -> dict[str, str | None]:
+    """From when on a model had rows, where that is known of both."""
+    if data is None or other is None:
+        return {}
+    return {"first row": "the first there was" if data.start is None else _moment(data.start, timezone)}
+
+
+def _data(info: ModelInfo, timezone: str) -> dict[str, str | None]:
     """What a model was made from, as texts."""
     rates = info.learning.classes or ("",)
     kind = "mean of the label" if info.learning.problem == "regression" else "base rate"
     return {
-        "first row": _moment(data.start, timezone) if data else None,
         "fit until": _moment(info.fit_until, timezone),
         **{f"rows to {part}": f"{rows:,}" for part, rows in zip(("fit", "tune"), _rows(info), strict=True)},
         **{f"{kind} {name}".strip(): f"{value:.5g}" for name, value in zip(rates, info.base, strict=False)},
-        "digest of the rows": (info.made_from.get("train") or "")[:12] or None,
+        "keys held out": None if info.held_out is None else f"{info.held_out:.6g} of all",
+        "digest of the rows to fit": (info.made_from.get("train") or "")[:12] or None,
+        "digest of the rows to tune": (info.made_from.get("tune") or "")[:12] or None,
     }
 
 
@@ -133,18 +168,41 @@ def _preprocessing(
     before: Mapping[str, FeatureEncodingInfo], after: Mapping[str, FeatureEncodingInfo]
 ) -> tuple[Changed, ...]:
     """Figures of the features that both have: the feature that moved most first, in units of its scale."""
+    both = {name: (before[name].figures, after[name].figures) for name in before if name in after}
+    return _figures(both, lambda feature, _: both[feature][0].get("scale") or 1.0)
+
+
+def _native(
+    both: Iterable[str], before: Mapping[str, Mapping[str, float]], after: Mapping[str, Mapping[str, float]]
+) -> tuple[Changed, ...]:
+    """The trainer's own figures of the features that both have: the feature that moved most first, in units of the
+    largest value of the figure.
+    """
+    largest: dict[str, float] = {}
+    for figures in (*before.values(), *after.values()):
+        for figure, value in figures.items():
+            largest[figure] = max(largest.get(figure, 0.0), abs(value))
+    found = {name: (before.get(name, {}), after.get(name, {})) for name in both}
+    return _figures(found, lambda _, figure: largest[figure] or 1.0)
+
+
+def _figures(
+    features: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], unit: Callable[[str, str], float]
+) -> tuple[Changed, ...]:
+    """The figures that differ; those of a feature stand together.
+
+    Args:
+        features: Feature → its figures in both models.
+        unit: Of a feature and a figure, what its move is measured in.
+    """
     found: list[tuple[float, list[Changed]]] = []
-    for name in before:
-        if name not in after:
-            continue
-        old, new = before[name].figures, after[name].figures
-        scale = old.get("scale") or 1.0
+    for name, (old, new) in features.items():
         moved, changes = 0.0, []
         for figure in dict.fromkeys([*old, *new]):
             one, other = old.get(figure), new.get(figure)
             if one == other:
                 continue
-            moved = max(moved, math.inf if one is None or other is None else abs(other - one) / scale)
+            moved = max(moved, math.inf if one is None or other is None else abs(other - one) / unit(name, figure))
             changes.append(Changed(name=f"{name}: {figure}", before=_number(one), after=_number(other)))
         if changes:
             found.append((moved, changes))
@@ -159,83 +217,32 @@ def _number(value: float | None) -> str | None:
 def _categories(
     before: Mapping[str, FeatureEncodingInfo], after: Mapping[str, FeatureEncodingInfo]
 ) -> Iterable[CategoryChange]:
-    """Values of the features that both have, most frequent first."""
+    """Values of the features that both have, most frequent first. What a list lacks that was cut off is not told."""
     for name in before:
         if name not in after:
             continue
-        old, new = before[name].values, after[name].values
-        before_there, after_there = set(old), set(new)
-        gained = tuple(value for value in new if value not in before_there)
-        lost = tuple(value for value in old if value not in after_there)
+        old, new = before[name], after[name]
+        before_there, after_there = set(old.values), set(new.values)
+        gained = tuple(value for value in new.values if value not in before_there and not _is_cut_off(old))
+        lost = tuple(value for value in old.values if value not in after_there and not _is_cut_off(new))
         if gained or lost:
             yield CategoryChange(feature=name, gained=gained, lost=lost)
 
 
-def _terms(before: ModelInfo, after: ModelInfo) -> tuple[tuple[TermChange, ...], tuple[str, ...]]:
-    """The weights that differ, the clear ones first and then by the size of their effect; and what to say about them.
-
-    Weights are compared on the natural scale. A model from before there was one has them on the standardised scale,
-    and then both are compared there.
-    """
-    old, new = {term.name: term for term in before.terms}, {term.name: term for term in after.terms}
-    linear = [bool(info.terms or info.coefficients) for info in (before, after)]
-    if linear[0] != linear[1]:
-        which = "first" if linear[1] else "second"
-        return (), (f"The {which} model is not linear: there are no weights to compare.",)
-    if not any(linear) and before.digest != after.digest:
-        names = " and ".join(dict.fromkeys(info.learning.trainer.name for info in (before, after)))
-        return (), (f"No coefficients to compare: {names} {'are' if ' and ' in names else 'is'} not linear.",)
-    notices: tuple[str, ...] = ()
-    if not (old and new) and before.coefficients and after.coefficients:
-        old, new = _standardised(before), _standardised(after)
-        notices = ("One of the models has no weights on the natural scale: these are per standard deviation.",)
-    changes = [
-        _term_change(old.get(name), new.get(name), before, after)
-        for name in dict.fromkeys([*new, *old])
-        if _weight(old.get(name)) != _weight(new.get(name)) or (name in old) != (name in new)
-    ]
-    return tuple(sorted(changes, key=lambda change: (not change.clear, -change.size, change.name))), notices
+def _is_cut_off(encoding: FeatureEncodingInfo) -> bool:
+    """Whether a feature has more values than are listed."""
+    return encoding.figures.get("values", 0.0) > len(encoding.values)
 
 
-def _standardised(info: ModelInfo) -> dict[str, Term]:
-    return {name: Term(name=name, weight=weight, unit="standardised") for name, weight in info.coefficients.items()}
-
-
-def _weight(term: Term | None) -> float:
-    return 0.0 if term is None else term.weight
-
-
-def _term_change(old: Term | None, new: Term | None, before: ModelInfo, after: ModelInfo) -> TermChange:
-    some = new or old
-    assert some is not None
-    spread = max(_spread(old, before), _spread(new, after))
-    return TermChange(
-        name=some.name,
-        before=old,
-        after=new,
-        clear=_apart(old, new),
-        size=abs(_weight(new) - _weight(old)) * spread,
-    )
-
-
-def _spread(term: Term | None, info: ModelInfo) -> float:
-    """Standard deviation of what a weight is multiplied with, over the rows of *train*, as far as it is known."""
-    if term is None:
-        return 0.0
-    if term.share is not None:
-        return math.sqrt(max(term.share * (1 - term.share), 0.0))
-    encoding = info.encoding.get(term.feature)
-    if encoding is not None and term.unit == "per unit" and not term.category:
-        return encoding.figures.get("scale", 1.0)
-    return 1.0
-
-
-def _apart(old: Term | None, new: Term | None) -> bool:
-    intervals = [(0.0, 0.0) if term is None else term.interval for term in (old, new)]
-    if intervals[0] is None or intervals[1] is None:
-        return False
-    (low, high), (other_low, other_high) = intervals  # type: ignore[misc]
-    return high < other_low or other_high < low
+def _cut_off(before: Mapping[str, FeatureEncodingInfo], after: Mapping[str, FeatureEncodingInfo]) -> Iterable[str]:
+    """What to say of lists of values that do not hold all."""
+    for name in before:
+        cut = [encoding for encoding in (before[name], after.get(name)) if encoding and _is_cut_off(encoding)]
+        if name in after and cut:
+            yield (
+                f"Of '{name}', model.json lists the {len(cut[0].values):,} most frequent values alone: "
+                "which of the others came or went is not known."
+            )
 
 
 def _metrics(

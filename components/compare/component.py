@@ -13,6 +13,7 @@ def compare(
     model: dsl.Input[dsl.Model],
     registered: str,
     gates: str,
+    windows: str,
     verdict: dsl.Output[dsl.Artifact],
     evidence: dsl.Output[dsl.Artifact],
     changes: dsl.Output[dsl.Artifact],
@@ -29,6 +30,7 @@ def compare(
         model: The candidate.
         registered: The champion's version in the registry (JSON), or empty.
         gates: Limits on the difference, the decision and the slices (JSON), from `plan`.
+        windows: What `plan` decided about time (JSON), for the rows that the candidate learnt from.
         verdict: The verdict on the difference (JSON).
         evidence: All figures (JSON).
         changes: What changed from the champion to the candidate as models (JSON); `{}` without a champion.
@@ -42,6 +44,7 @@ def compare(
     from components._shared.model_files import read_model_info
     from components._shared.records import ModelRef
     from components._shared.task import EvaluationSection
+    from components._shared.windows import Windows
     from components.compare import executor, models, outputs
 
     info = read_model_info(Path(model.path))
@@ -54,7 +57,7 @@ def compare(
         section=section,
     )
     version = ModelRef.from_json(registered, where="registered") if registered else None
-    changed = models.changes(info, version, section.timezone)
+    changed = models.changes(info, version, Windows.from_json(windows, where="windows"))
     Path(verdict.path).write_text(found.verdict.to_json(), encoding="utf-8")
     Path(evidence.path).write_text(found.comparison.to_json(), encoding="utf-8")
     Path(changes.path).write_text(changed.to_json() if changed else "{}", encoding="utf-8")

@@ -27,7 +27,7 @@ other days of the same kind; they know nothing of how *tune* chose the epoch or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,7 +37,15 @@ from components._shared.measuring.student import quantile
 from components._shared.model_info import Term
 from components._shared.task import Problem
 from components.train.linear_function import Chunk, ClusteredRows, Groups, LinearFunction, chunks, curvature, moments
-from components.train.preprocessing import MISSING, CategoryEncoding, Encoding, MomentEncoding, NumberEncoding
+from components.train.preprocessing import (
+    MISSING,
+    OTHER,
+    CategoryEncoding,
+    Encoding,
+    FeatureEncoding,
+    MomentEncoding,
+    NumberEncoding,
+)
 
 MOST_TERMS = 1_000
 """Terms that get intervals: the Hessian has as many rows and columns."""
@@ -49,6 +57,8 @@ _FAR = 0.5
 """Halves of an interval's width."""
 
 _CHUNK_VALUES = 4_000_000
+
+_Bucket = Literal["", "other", "missing"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +85,8 @@ def natural_terms(function: LinearFunction, rows: ClusteredRows) -> NaturalTerms
         function: The model.
         rows: *train*.
     """
-    shares = _shares(function, rows)
-    lines = _lines(function.encoding, shares)
+    missing, shares = _shares(function, rows)
+    lines = _lines(function.encoding, missing, shares)
     average = _average(function.encoding, shares)
     weights = _combined(function.encoding, lines, average, function.parameters) * function.scale
     weights[-1] += function.offset
@@ -97,6 +107,7 @@ def natural_terms(function: LinearFunction, rows: ClusteredRows) -> NaturalTerms
                     name=f"{line.name} → {output}" if function.classes else line.name,
                     feature=line.feature,
                     category=line.category,
+                    bucket=line.bucket,
                     output=str(output),
                     weight=_rounded(weight),
                     interval=(_rounded(weight - half), _rounded(weight + half)) if sure else None,
@@ -121,30 +132,35 @@ class _Line:
     factor: float = 1.0
     feature: str = ""
     category: str = ""
+    bucket: _Bucket = ""
     unit: str = ""
     share: float | None = None
 
 
-def _lines(encoding: Encoding, shares: Floats) -> list[_Line]:
+def _lines(encoding: Encoding, missing: Floats, shares: Floats) -> list[_Line]:
     """The terms in the order of the features, last the intercept.
 
     Args:
         encoding: How rows are encoded.
-        shares: Of the weight of *train*, per row of the table of categories.
+        missing: Shares of the weight of *train*, per number of a row: where it says that a value is missing.
+        shares: The same, per row of the table of categories.
     """
     numbers = len(encoding.dense_terms)
     lines: list[_Line] = []
     column, position = 0, numbers
     for feature in encoding.features:
         for name in feature.dense_terms():
-            missing = isinstance(feature, NumberEncoding) and name != feature.name
-            scale = feature.scale if isinstance(feature, NumberEncoding) and not missing else 1.0
-            unit = "when missing" if missing else "per unit"
-            lines.append(_Line(name, column, 1 / scale, feature.name, MISSING if missing else "", unit))
+            if _is_indicator(feature, name):
+                share = float(missing[column])
+                lines.append(_Line(name, column, 1.0, feature.name, MISSING, "missing", "when missing", share))
+            else:
+                scale = feature.scale if isinstance(feature, NumberEncoding) else 1.0
+                lines.append(_Line(name, column, 1 / scale, feature.name, unit="per unit"))
             column += 1
-        for name in feature.categories():
+        for own, name in enumerate(feature.categories()):
             category, share = _category(feature, name), float(shares[position - numbers])
-            lines.append(_Line(name, position, 1.0, feature.name, category, "against the average", share))
+            bucket = _bucket(feature, own, category)
+            lines.append(_Line(name, position, 1.0, feature.name, category, bucket, "against the average", share))
             position += 1
     return [*lines, _Line("(intercept)", position)]
 
@@ -191,21 +207,45 @@ def _combined(encoding: Encoding, lines: list[_Line], average: Floats, values: F
     return found
 
 
-def _category(feature: CategoryEncoding | MomentEncoding | NumberEncoding, name: str) -> str:
+def _is_indicator(feature: FeatureEncoding, name: str) -> bool:
+    """Whether a number of a row says that a value is missing."""
+    return isinstance(feature, NumberEncoding) and name != feature.name
+
+
+def _category(feature: FeatureEncoding, name: str) -> str:
     """The value in the name of a category: `carrier=UA`, `seen at: Monday`."""
     separator = ": " if isinstance(feature, MomentEncoding) else "="
     return name.removeprefix(feature.name + separator)
 
 
-def _shares(function: LinearFunction, rows: ClusteredRows) -> Floats:
-    """The share of the weight that each row of the table of categories has."""
-    counts, total = np.zeros(len(function.table)), 0.0
+def _bucket(feature: FeatureEncoding, own: int, category: str) -> _Bucket:
+    """What a category stands for, if it is no value.
+
+    Args:
+        feature: Whose category.
+        own: Its place among the feature's categories: those of values come first, whatever they are called.
+        category: Its name.
+    """
+    if isinstance(feature, CategoryEncoding) and own < len(feature.values):
+        return ""
+    return "other" if category == OTHER else "missing" if category == MISSING else ""
+
+
+def _shares(function: LinearFunction, rows: ClusteredRows) -> tuple[Floats, Floats]:
+    """The share of the weight where each number of a row says that a value is missing (0: it is no such number), and
+    the share that each row of the table of categories has.
+    """
+    numbers = [(feature, name) for feature in function.encoding.features for name in feature.dense_terms()]
+    indicators = [column for column, number in enumerate(numbers) if _is_indicator(*number)]
+    missing, counts, total = np.zeros(len(numbers)), np.zeros(len(function.table)), 0.0
     for batch in rows.batches(clusters=False):
-        _, index = function.encoding.encode(batch.features, batch.rows)
+        dense, index = function.encoding.encode(batch.features, batch.rows)
         total += float(batch.weights.sum())
+        for column in indicators:
+            missing[column] += batch.weights @ dense[:, column]
         for position in index.T:
             counts += np.bincount(position, weights=batch.weights, minlength=len(counts))
-    return counts / total if total else counts
+    return (missing / total, counts / total) if total else (missing, counts)
 
 
 def _intervals(
