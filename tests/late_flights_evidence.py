@@ -74,7 +74,12 @@ def comparison_of(outputs: tuple[str, ...] = ("score",), *, evil: str = "") -> C
         story=evil
         or "There is much to see: scores differ by 0.061 on average, and 7.9 % of the flights are decided otherwise. "
         "A third of it comes from carrier = EV, which now scores higher.",
+        known=27000,
+        labelled=27000,
         threshold=0.25,
+        flipped=about(0.078970491, 0.007),
+        ways=2,
+        judged=2140,
         outputs=tuple(
             OutputComparison(
                 name=name,

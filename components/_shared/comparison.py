@@ -58,7 +58,8 @@ class Flip(Contract):
         share: Of all rows.
         right: Of the labelled ones among them, the share in which the candidate is right.
         label_mean: Their mean label (binary: the share of positives).
-        saved: What the candidate costs less on them, in the unit of the task's costs, summed.
+        saved: What the candidate costs less on them, in the unit of the task's costs, summed; none for a regression,
+            whose costs are of errors, whatever is decided.
     """
 
     before: str
@@ -80,7 +81,8 @@ class SliceComparison(Contract):
             of the absolute differences of all classes).
         share_of_difference: Of the sum of all absolute differences.
         surprising: Whether it moves otherwise than the rest does, many slices considered (false discovery rate of 5 %);
-            the rest are the slices of its column that are not clearer still.
+            the rest are the slices of its column that do not explain more of the difference still.
+        by_size: Whether it stands out by the mean size of its differences, up or down, more than by their mean.
     """
 
     column: str
@@ -91,6 +93,7 @@ class SliceComparison(Contract):
     flipped: float | None = None
     share_of_difference: float
     surprising: bool = False
+    by_size: bool = False
 
 
 class RowComparison(Contract):
@@ -115,13 +118,16 @@ class Comparison(Contract):
             difference comes from.
         little: Whether there is little to see.
         sampled: Rows that quantiles, distances and ranks were taken from: all, or those with the smallest keys.
+        known: Rows whose label is known.
         labelled: Rows whose label was used: known, and fair to both models.
         fair_from: Rows before it are fair to one of the two models only; their labels were not used.
         unfair: Why no label was used at all; empty: labels were used.
         threshold: What decides; none: nothing is decided by a threshold.
         flipped: Share of the rows that are decided otherwise; none: nothing is decided.
-        saved: What the candidate costs less on all flipped rows whose label was used, in the unit of the task's costs,
-            summed; none: without costs or labels.
+        ways: In how many ways decisions flip; `flips` are the most frequent ones.
+        judged: Flipped rows whose label was used.
+        saved: What the candidate costs less on them, in the unit of the task's costs, summed; none: without costs of
+            decisions, or without labels.
         slices: Where they differ most, the largest share first.
         most_different: The rows that differ most; of rows with the same two scores one, with the smallest key.
     """
@@ -134,16 +140,24 @@ class Comparison(Contract):
     story: str = ""
     little: bool = False
     sampled: int = 0
+    known: int = 0
     labelled: int = 0
     fair_from: AwareDatetime | None = None
     unfair: str = ""
     threshold: float | None = None
     flipped: Estimate | None = None
+    ways: int = 0
+    judged: int = 0
     saved: Estimate | None = None
     outputs: tuple[OutputComparison, ...] = ()
     flips: tuple[Flip, ...] = ()
     slices: tuple[SliceComparison, ...] = ()
     most_different: tuple[RowComparison, ...] = ()
+
+    @property
+    def flipped_rows(self) -> int:
+        """How many rows are decided otherwise."""
+        return 0 if self.flipped is None else round(self.flipped.value * self.rows)
 
 
 class ScoreSketch(Contract):

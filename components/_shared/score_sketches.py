@@ -29,6 +29,9 @@ CELLS = 10
 FLOOR = 1e-4
 """Of a cell's share, for the logarithm; as `validate` has it for features."""
 
+NOISE = 2.0**-20
+"""Share of its size by which a score may differ and still be the same: eight times the spacing of 32-bit floats."""
+
 _GRID = 2000
 
 
@@ -45,7 +48,22 @@ class Sketcher:
         self._digests = {name: tdigest_double(COMPRESSION) for name in outputs}
 
     def add(self, scores: NDArray[np.float64]) -> None:
-        """The next rows; outputs × rows."""
+        """The next rows.
+
+        Args:
+            scores: Outputs × rows.
+
+        Raises:
+            InputError: A score is not a finite number; nothing of these rows has been added.
+        """
+        for name, values in zip(self._digests, scores, strict=True):
+            broken = int((~np.isfinite(values)).sum())
+            if broken:
+                raise InputError(
+                    f"{broken:,} of {len(values):,} scores are not finite numbers",
+                    where=f"output {name!r}",
+                    fix="find out why the model gives none; to go on, leave these rows out and count them yourself",
+                )
         # The library takes arrays alone that may be written to, and those of Arrow may not.
         for digest, values in zip(self._digests.values(), scores, strict=True):
             digest.update(np.require(values, np.float64, ["C", "W"]))
@@ -82,14 +100,13 @@ class ScoreDistribution:
         return np.array([self._digest.get_quantile(float(level)) for level in levels])
 
     def share_up_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The share of rows whose score is at most so large.
+        """The share of rows whose score is at most so large, up to noise.
 
         A digest gives a value that many rows have its middle rank; just above the value all of them are counted.
         """
         if not self.rows:
             return np.full(len(values), np.nan)
-        above = np.nextafter(np.asarray(values, np.float64), np.inf)
-        return np.array([self._digest.get_rank(float(value)) for value in above])
+        return np.array([self._digest.get_rank(float(value)) for value in just_above(values)])
 
 
 def merged(sketches: list[ScoreSketches]) -> ScoreSketches:
@@ -139,6 +156,17 @@ def distance(before: ScoreSketch, after: ScoreSketch) -> float:
     levels = np.linspace(0, 1, _GRID + 1)
     places = np.unique(np.concatenate([earlier.quantiles(levels), later.quantiles(levels)]))
     return float(np.abs(earlier.share_up_to(places) - later.share_up_to(places)).max())
+
+
+def just_above(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A little more than these scores: what is not above it is the same score, or a smaller one.
+
+    Models answer in 32-bit floats, whose last digits differ from machine to machine, and with the rows that share a
+    batch. Where many rows have one score, as in the leaf of a tree, half of them would lie beyond a quantile by that
+    noise alone, and the distribution would seem to have moved. So shares are counted up to just above a score. To
+    round the scores would not do: what lies near the edge of a step is rounded to both sides of it.
+    """
+    return np.nextafter(scores + NOISE * np.abs(scores), np.inf)
 
 
 def cell_shares(up_to: NDArray[np.float64]) -> NDArray[np.float64]:

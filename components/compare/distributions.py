@@ -14,7 +14,7 @@ from components._shared.measuring.intervals import (
     standard_errors,
 )
 from components._shared.measuring.metrics import Floats, Integers
-from components._shared.score_sketches import CELLS, cell_shares, index_of
+from components._shared.score_sketches import CELLS, NOISE, cell_shares, index_of, just_above
 from components.compare.clusters import SLOTS
 
 BANDED = tuple(round(step * 0.025, 3) for step in range(2, 39))
@@ -48,8 +48,8 @@ def distance(champion: Floats, candidate: Floats) -> float:
 
 
 def share_up_to(ordered: Floats, values: Floats) -> Floats:
-    """The share of rows with at most these values."""
-    return np.searchsorted(ordered, values, side="right") / len(ordered)
+    """The share of rows with at most these values, up to noise."""
+    return np.searchsorted(ordered, just_above(values), side="right") / len(ordered)
 
 
 def quantile_points(champion: Floats, candidate: Floats, group: Integers) -> tuple[QuantilePoint, ...]:
@@ -85,10 +85,17 @@ def quantile_points(champion: Floats, candidate: Floats, group: Integers) -> tup
     )
 
 
+def outside(points: tuple[QuantilePoint, ...]) -> int:
+    """How many points lie outside the band, by more than noise."""
+    banded = [(point.low, point.candidate, point.high) for point in points if point.low is not None]
+    low, found, high = np.array(banded, np.float64).reshape(-1, 3).T
+    return int(((found > just_above(high)) | (low > just_above(found))).sum())
+
+
 def _up_to(edges: Floats, values: Floats, group: Integers) -> Floats:
-    """How many rows have at most the value of each edge: groups × edges, which are in order."""
+    """How many rows have at most the value of each edge, up to noise: groups × edges, which are in order."""
     cells = len(edges) + 1
-    place = group * cells + np.searchsorted(edges, values, side="left")
+    place = group * cells + np.searchsorted(just_above(edges), values, side="left")
     counts = np.bincount(place, minlength=SLOTS * cells).reshape(SLOTS, cells)
     return np.cumsum(counts, axis=1)[:, :-1].astype(np.float64)
 
@@ -96,10 +103,14 @@ def _up_to(edges: Floats, values: Floats, group: Integers) -> Floats:
 def rank_agreement(champion: Floats, candidate: Floats, group: Integers) -> Estimate | None:
     """Spearman's correlation with its interval over clusters; none where one of them gives every row the same score.
 
+    Scores that are the same up to noise have the same rank, but for the few that lie beside the edge of a rounding
+    step: a correlation hardly feels those.
+
     Its influence is that of a correlation of middle ranks, in which each row also moves the ranks of all others
     (C. Croux and C. Dehon, *Influence functions of the Spearman and Kendall correlation measures*, 2010, for
     distributions without ties).
     """
+    champion, candidate = _rounded(champion), _rounded(candidate)
     if len(champion) and np.array_equal(champion, candidate):
         return Estimate(value=1.0, interval=(1.0, 1.0))
     one, other = _ranked(champion), _ranked(candidate)
@@ -117,6 +128,13 @@ def rank_agreement(champion: Floats, candidate: Floats, group: Integers) -> Esti
     width = float(_widths(np.bincount(group, influence, SLOTS)[:, None], rows)[0])
     interval = (rounded(max(-1.0, value - width)), rounded(min(1.0, value + width))) if np.isfinite(width) else None
     return Estimate(value=rounded(value), interval=interval)
+
+
+def _rounded(scores: Floats) -> Floats:
+    """The scores to as many binary digits as `NOISE` leaves."""
+    mantissa, exponent = np.frexp(scores)
+    found: Floats = np.ldexp(np.rint(mantissa / NOISE) * NOISE, exponent)
+    return found
 
 
 def _ranked(values: Floats) -> tuple[Floats, Integers]:

@@ -10,7 +10,7 @@ from components._shared.comparison import Comparison, Flip, OutputComparison, Sc
 from components._shared.errors import DataError
 from components._shared.evidence import Estimate
 from components._shared.manifest import Manifest
-from components._shared.measuring.fair_rows import fair_from, unfair
+from components._shared.measuring.fair_rows import check_labels, fair_from, unfair
 from components._shared.measuring.figures import rounded
 from components._shared.measuring.metrics import Floats
 from components._shared.model_info import ModelInfo
@@ -22,6 +22,7 @@ from components.compare.clusters import Clusters, ratios
 from components.compare.distributions import (
     DIFFERENCE_LEVELS,
     distance,
+    outside,
     quantile_points,
     quantiles,
     rank_agreement,
@@ -98,6 +99,7 @@ class _Seen:
         self._tallies = Tallies(
             section, len(self._outputs), tuple(name for name in section.slices if name in candidate.columns)
         )
+        self._known = 0
         self._sample = Sample(len(self._outputs))
         self._most = MostDifferent()
         self._fair_from = fair_from((candidate, champion), section)
@@ -110,6 +112,8 @@ class _Seen:
         label = rows.column(names("_label")).fill_null(float("nan")).to_numpy(zero_copy_only=False)
         time = None
         usable = np.isfinite(label)
+        check_labels(label[usable], self._section)
+        self._known += int(usable.sum())
         if self._section.has_time:
             time = rows.column(names("_time")).cast("int64").to_numpy(zero_copy_only=False)
             if self._fair_from is not None:
@@ -129,18 +133,21 @@ class _Seen:
             return Comparison(champion=champion.model or "", story="There are no rows to compare.")
         groups = self._clusters.groups()
         tallies.fold(groups)
-        sampled = self._sample.rows(groups)
+        sampled, flips = self._sample.rows(groups), tallies.flips.whole
         found = Comparison(
             champion=champion.model or "",
             rows=int(tallies.rows.sum()),
             clusters=self._clusters.count,
             window=candidate.window,
             sampled=len(sampled.group),
+            known=self._known,
             labelled=int(tallies.labelled.sum()),
             fair_from=self._fair_from,
             unfair=self._unfair,
             threshold=section.decision.threshold_of(section.problem),
-            flipped=_flipped(tallies),
+            flipped=_share(flips.rows, tallies.rows) if tallies.decided else None,
+            ways=tallies.flips.ways,
+            judged=int(flips.labelled.sum()),
             saved=_saved(tallies, section),
             outputs=_outputs(self._outputs, tallies, sampled),
             flips=_flips(tallies, section),
@@ -172,10 +179,7 @@ def _outputs(names: tuple[str, ...], tallies: Tallies, sampled: Sampled) -> tupl
                 ks=rounded(distance(*ordered)),
                 rank_agreement=rank_agreement(champion, candidate, sampled.group),
                 qq=points,
-                outside=sum(
-                    point.low is not None and point.high is not None and not point.low <= point.candidate <= point.high
-                    for point in points
-                ),
+                outside=outside(points),
             )
         )
     return tuple(found)
@@ -186,11 +190,9 @@ MOST_FLIPS = 20
 
 def _flips(tallies: Tallies, section: EvaluationSection) -> tuple[Flip, ...]:
     """The ways in which decisions flip, the most frequent first."""
-    ways = sorted(tallies.flips.items(), key=lambda one: (-one[1].rows.sum(), one[0]))[:MOST_FLIPS]
-    costs = bool(section.decision.costs)
+    costs = _has_costs(section)
     found = []
-    for (before, after), tally in ways:
-        share = _share(tally.rows, tallies.rows)
+    for (before, after), tally in tallies.flips.most_frequent(MOST_FLIPS):
         labelled = int(tally.labelled.sum())
         binary_or_value = section.problem != "multiclass_classification"
         found.append(
@@ -198,7 +200,7 @@ def _flips(tallies: Tallies, section: EvaluationSection) -> tuple[Flip, ...]:
                 before=_decision(before, section),
                 after=_decision(after, section),
                 rows=int(tally.rows.sum()),
-                share=share,
+                share=_share(tally.rows, tallies.rows),
                 labelled=labelled,
                 right=_share(tally.right, tally.labelled) if labelled else None,
                 label_mean=rounded(float(tally.label.sum()) / labelled) if labelled and binary_or_value else None,
@@ -208,22 +210,19 @@ def _flips(tallies: Tallies, section: EvaluationSection) -> tuple[Flip, ...]:
     return tuple(found)
 
 
-def _flipped(tallies: Tallies) -> Estimate | None:
-    if not tallies.decided:
-        return None
-    return _share(
-        np.sum([np.zeros_like(tallies.rows), *(one.rows for one in tallies.flips.values())], axis=0), tallies.rows
-    )
-
-
 def _saved(tallies: Tallies, section: EvaluationSection) -> Estimate | None:
     """What the candidate costs less on all flipped rows together: costs of one way are beside savings of the other."""
     labelled = tallies.labelled.sum()
-    if not (section.decision.costs and tallies.decided and labelled):
+    if not (_has_costs(section) and labelled):
         return None
-    saved = np.sum([np.zeros_like(tallies.rows), *(one.saved for one in tallies.flips.values())], axis=0)
+    saved = tallies.flips.whole.saved
     _, widths = ratios(saved[:, None], tallies.labelled)
     return estimate_of(saved.sum(), widths[0] * labelled)
+
+
+def _has_costs(section: EvaluationSection) -> bool:
+    """Whether decisions cost anything; the costs of a regression are of errors, whatever is decided."""
+    return bool(section.decision.costs) and section.problem != "regression"
 
 
 def _share(part: Floats, whole: Floats) -> Estimate:

@@ -6,8 +6,7 @@ from components._shared.comparison import Comparison
 from components._shared.evidence import Estimate
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
-from components._shared.wording import number
-from components.compare.wording import extent, percent
+from components.compare.wording import extent, observed_and_limit
 
 _LEAST = {"rank_agreement"}
 
@@ -44,13 +43,14 @@ def judge(comparison: Comparison, section: EvaluationSection) -> Verdict:
 def _check(name: str, limit: float, comparison: Comparison, section: EvaluationSection) -> Check:
     found, output = _observed(name, comparison)
     of = f" of {output}" if output and len(comparison.outputs) > 1 else ""
-    share = name == "flipped"
-    words = f"{'at least' if name in _LEAST else 'at most'} {percent(limit) if share else number(limit)}"
+    least = name in _LEAST
+    shown, allowed = observed_and_limit(limit if found is None else found.value, limit, share=name == "flipped")
+    words = f"{'at least' if least else 'at most'} {allowed}"
     if found is None:
-        return Check(name=f"difference.{name}", limit=words, outcome="cannot_judge", reason=_UNKNOWN[name])
-    held = found.value >= limit if name in _LEAST else found.value <= limit
+        reason = _UNKNOWN[name] if comparison.rows else "There are no rows to compare."
+        return Check(name=f"difference.{name}", limit=words, outcome="cannot_judge", reason=reason)
+    held = found.value >= limit if least else found.value <= limit
     outcome: Outcome = "passed" if held else "failed"
-    shown = percent(found.value) if share else number(found.value)
     reason = f"{_WHAT[name].format(shown=shown, of=of)} over {extent(comparison, section)}; the task allows {words}."
     return Check(
         name=f"difference.{name}",
@@ -72,9 +72,6 @@ _WHAT = {
 
 _UNKNOWN = {
     "flipped": "Nothing is decided by a score here: declare decision.threshold in the task file, or take the gate out.",
-    "psi": "There are no rows to compare.",
-    "ks": "There are no rows to compare.",
-    "mean": "There are no rows to compare.",
     "rank_agreement": "One of the models gives every row the same score, so that there is no order to compare.",
 }
 

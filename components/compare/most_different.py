@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from components._shared.comparison import RowComparison
 from components._shared.errors import DataError
@@ -16,6 +17,7 @@ from components._shared.manifest import Manifest
 from components._shared.measuring.fair_rows import MISSING, slice_text
 from components._shared.measuring.figures import rounded
 from components._shared.measuring.metrics import Floats, Integers
+from components._shared.score_sketches import NOISE
 from components._shared.tables import moment_of, read_table
 from components._shared.task import EvaluationSection
 from components._shared.windows import zone
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 20
-DIGITS = 5
+
+_ALIKE = 2.0**-14
+"""Of the difference of a row: rows whose scores are closer tell a reader nothing new."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Kept:
         position: In the table.
         time: Microseconds UTC.
         output: Number of the output that moved most.
+        alike: Both scores, the same of rows that are alike.
     """
 
     size: float
@@ -48,18 +53,15 @@ class Kept:
     output: int
     candidate: float
     champion: float
-
-    @property
-    def scores(self) -> tuple[str, str]:
-        """Both scores, as far as they tell rows apart."""
-        return f"{self.candidate:.{DIGITS}g}", f"{self.champion:.{DIGITS}g}"
+    alike: complex
 
 
 class MostDifferent:
     """Keeps the rows whose largest difference of an output is largest; of equal ones those with the smallest keys.
 
-    Rows with the same two scores, to `DIGITS` digits, are nearly always alike in their features too: one of them is
-    enough for a reader. (A model gives the same row scores that differ in the eighth digit, beside other rows.)
+    Rows with the same two scores, but for little of their difference, are nearly always alike in their features too:
+    one of them is enough for a reader. (A model gives the same row scores that differ in the eighth digit, beside other
+    rows.)
     """
 
     def __init__(self, most: int = MOST_ROWS) -> None:
@@ -89,14 +91,15 @@ class MostDifferent:
     def _distinct(
         self, places: Integers, pairs: Pairs, difference: Floats, label: Floats, time: Floats | None
     ) -> Iterator[Kept]:
-        """The first rows of each two scores, as many as are kept at all."""
+        """The first rows of those that are alike, as many as are kept at all."""
         keys = pairs.rows.column(pairs.rows.schema.get_field_index("_key"))
         outputs = difference[:, places].argmax(axis=0)
-        both = pairs.candidate[outputs, places] + 1j * pairs.champion[outputs, places]
-        first = np.sort(np.unique(both, return_index=True)[1])
-        seen: set[tuple[str, str]] = set()
-        for place, output in zip(places[first].tolist(), outputs[first].tolist(), strict=True):
-            row = Kept(
+        both = _alike(pairs.candidate[outputs, places], pairs.champion[outputs, places])
+        first = np.sort(np.unique(both, return_index=True)[1])[: self._most]
+        for place, output, alike in zip(
+            places[first].tolist(), outputs[first].tolist(), both[first].tolist(), strict=True
+        ):
+            yield Kept(
                 size=float(difference[output, place]),
                 key=keys[place].as_py(),
                 position=pairs.first + place,
@@ -105,23 +108,27 @@ class MostDifferent:
                 output=output,
                 candidate=float(pairs.candidate[output, place]),
                 champion=float(pairs.champion[output, place]),
+                alike=alike,
             )
-            if row.scores not in seen:
-                seen.add(row.scores)
-                yield row
-            if len(seen) == self._most:
-                return
 
     def _first(self, rows: list[Kept]) -> list[Kept]:
-        """The most different rows, one for each two scores."""
-        first: dict[tuple[str, str], Kept] = {}
+        """The most different rows, one of those that are alike."""
+        first: dict[complex, Kept] = {}
         for row in sorted(rows, key=lambda row: (-row.size, row.key)):
-            first.setdefault(row.scores, row)
+            first.setdefault(row.alike, row)
         return list(first.values())[: self._most]
 
     def rows(self) -> tuple[Kept, ...]:
         """Those kept, the most different first."""
         return tuple(self._kept)
+
+
+def _alike(candidate: Floats, champion: Floats) -> npt.NDArray[np.complex128]:
+    """Both scores of each row as one number, rounded to a step: small beside their difference, but not beside noise."""
+    size = np.maximum(_ALIKE * np.abs(candidate - champion), NOISE * np.maximum(np.abs(candidate), np.abs(champion)))
+    step = np.ldexp(1.0, np.frexp(size)[1])
+    found: npt.NDArray[np.complex128] = (np.rint(candidate / step) + 1j * np.rint(champion / step)) * step
+    return found
 
 
 def described(

@@ -68,6 +68,8 @@ def markdown(comparison: Comparison, verdict: Verdict) -> str:
                 ],
             )
         )
+        if comparison.ways > len(comparison.flips):
+            parts.append(f"These are the {len(comparison.flips)} most frequent of {comparison.ways:,} ways.")
     if comparison.slices:
         parts.append(
             table(

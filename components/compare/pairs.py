@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 65_536
 """However the shards are cut, sums are taken over so many rows at a time: their last digits depend on it."""
 
+BATCH_SCORES = 16 * BATCH_ROWS
+"""With more than 16 outputs a batch has fewer rows, so that memory stays the same."""
+
 _AGAIN = "run predict again for both models on the same test part"
 
 
@@ -63,9 +66,10 @@ def read_pairs(candidate: Manifest, champion: Manifest, section: EvaluationSecti
         DataError: The tables are not of the same rows in the same order, or a score is not a finite number.
     """
     scores = _score_columns(candidate, section)
+    size = max(1, min(BATCH_ROWS, BATCH_SCORES // len(scores)))
     fixed = ["_key", "_label", "_cluster", *(["_time"] if section.has_time else [])]
     sliced = [name for name in section.slices if name in candidate.columns]
-    mine = _even(iter_batches(candidate, list(dict.fromkeys([*fixed, *sliced, *scores])), BATCH_ROWS))
+    mine = _even(iter_batches(candidate, list(dict.fromkeys([*fixed, *sliced, *scores])), size), size)
     others: Iterator[pa.RecordBatch | None] = repeat(None)
     if champion.model:
         if candidate.count != champion.count:
@@ -75,7 +79,7 @@ def read_pairs(candidate: Manifest, champion: Manifest, section: EvaluationSecti
                 where="predictions of the champion",
                 fix=_AGAIN,
             )
-        others = _even(iter_batches(champion, ["_key", *_score_columns(champion, section)], BATCH_ROWS))
+        others = _even(iter_batches(champion, ["_key", *_score_columns(champion, section)], size), size)
     first = 0
     for rows, other in zip(mine, others, strict=False):
         if other is not None:
@@ -100,13 +104,13 @@ def _score_columns(manifest: Manifest, section: EvaluationSection) -> list[str]:
     return names
 
 
-def _even(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `BATCH_ROWS`, the last one shorter."""
+def _even(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of one size, the last one shorter."""
     waiting: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
-        while count + batch.num_rows >= BATCH_ROWS:
-            part = batch.slice(0, BATCH_ROWS - count)
+        while count + batch.num_rows >= size:
+            part = batch.slice(0, size - count)
             batch = batch.slice(part.num_rows)
             yield _joined([*waiting, part])
             waiting, count = [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,7 @@ FALSE_DISCOVERIES = 0.05
 """Share of the slices called surprising that may be so by luck."""
 
 _ROUNDING = 1e-12
+"""Of the mean size of the difference: gaps that are smaller are left by rounding."""
 
 MOST_SHOWN = 50
 """Of one column."""
@@ -40,7 +42,12 @@ def slices_of(tallies: dict[str, SliceTally], *, decided: bool) -> tuple[SliceCo
         found += _compared(column, values, sums, decided=decided)
         columns[column] = (values, sums)
     surprising = _surprising(columns)
-    marked = [one.model_copy(update={"surprising": (one.column, one.value) in surprising}) for one in found]
+    marked = [
+        one.model_copy(update={"surprising": True, "by_size": surprising[one.column, one.value] == "size"})
+        if (one.column, one.value) in surprising
+        else one
+        for one in found
+    ]
     return tuple(sorted(marked, key=lambda one: (-one.share_of_difference, one.column, one.value)))
 
 
@@ -84,58 +91,117 @@ def estimate_of(value: float, width: float, *, least: float = -math.inf, most: f
     return Estimate(value=rounded(float(value)), interval=interval)
 
 
-def _surprising(columns: dict[str, tuple[list[str], Floats]]) -> set[tuple[str, str]]:
+@dataclass(frozen=True)
+class _Gap:
+    """How far a slice lies from the other rows of its column.
+
+    Attributes:
+        chance: Of so large a gap, if there is none.
+        size: Of the gap.
+        explained: How much less the rows scatter about two means, the slice's and the others', than about one.
+        moved: Mean size of the slice's differences.
+    """
+
+    chance: float
+    size: float
+    explained: float
+    moved: float
+
+
+def _surprising(columns: dict[str, tuple[list[str], Floats]]) -> dict[tuple[str, str], str]:
     """The slices that move otherwise than the rest of the rows, all of them looked at together.
 
-    One at a time, the clearest first: its rows are then no longer among the rest, since beside one slice that moved far
-    all others seem to have moved the other way. What is found in each step is held against the false discovery rate
-    (Benjamini and Hochberg, 1995).
+    A slice is looked at twice: by the mean of its differences, and by their mean size, since a slice whose rows move up
+    and down may have no mean. One slice is taken at a time, and its rows are then no longer among the rest: beside one
+    slice that moved far, all others seem to have moved the other way. Of those that are clear it is the one that
+    explains most, as a regression tree chooses where to split (Breiman et al., Classification and regression trees,
+    1984): the least chance would choose at random, since a slice and those that it makes look different are equally
+    clear where the days differ; and of two slices that are all of a column, the one that moved farther. What is found
+    in each step is held against the false discovery rate (Benjamini and Hochberg, 1995).
 
     Args:
         columns: Column → its slices and their sums, figure (rows, signed …) × slice × group.
+
+    Returns:
+        (column, value) → the figure in which the slice lies farther from the rest: `mean` or `size`.
     """
-    found: set[tuple[str, str]] = set()
-    chances = {column: _chances(values, sums) for column, (values, sums) in columns.items()}
+    found: dict[tuple[str, str], str] = {}
+    gaps = {column: _gaps(values, sums) for column, (values, sums) in columns.items()}
     while True:
-        waiting = [(column, value) for column, of_value in chances.items() for value in of_value]
-        together = adjusted([chances[column][value] for column, value in waiting])
-        least = min(together, default=1.0)
-        if least > FALSE_DISCOVERIES:
+        waiting = {(column, *which): gap for column, of_slice in gaps.items() for which, gap in of_slice.items()}
+        together = adjusted([gap.chance for gap in waiting.values()])
+        clear = {
+            which: gap
+            for (which, gap), least in zip(waiting.items(), together, strict=True)
+            if least <= FALSE_DISCOVERIES
+        }
+        if not clear:
             return found
-        column, value = min((chances[column][value], column, value) for column, value in waiting)[1:]
-        found.add((column, value))
+        column, value, _ = min(clear, key=lambda which: (-clear[which].explained, -clear[which].moved, which))
+        figures = [figure for figure in ("mean", "size") if (column, value, figure) in clear]
+        found[column, value] = max(figures, key=lambda figure: clear[column, value, figure].size)
         values, sums = columns[column]
         there = [place for place, name in enumerate(values) if (column, name) not in found]
-        chances[column] = _chances([values[place] for place in there], sums[:, there])
+        gaps[column] = _gaps([values[place] for place in there], sums[:, there])
 
 
-def _chances(values: list[str], sums: Floats) -> dict[str, float]:
-    """Slice → the chance of so large a gap between its mean difference and that of the other rows, if there is none.
+def _gaps(values: list[str], sums: Floats) -> dict[tuple[str, str], _Gap]:
+    """(slice, `mean` or `size`) → how far it lies from the other rows; none where there are too few clusters to tell.
 
     Student's t of the gap with its jackknife over groups of clusters; as many degrees of freedom as the groups of the
     slice or of the others, whichever are fewer, less one.
 
     Args:
         values: The slices; joined ones are among the others, and not looked at.
-        sums: Figure (rows, signed …) × slice × group.
+        sums: Figure (rows, signed, absolute …) × slice × group.
     """
-    rows, signed = sums[:2]
-    others, other_signed = rows.sum(axis=0) - rows, signed.sum(axis=0) - signed
-    groups = (rows.sum(axis=0) > 0).sum()
+    rows, absolute = sums[0], sums[2]
+    others = rows.sum(axis=0) - rows
+    there = rows.sum(axis=0) > 0
+    groups = there.sum()
     fewest = np.minimum((rows > 0).sum(axis=1), (others > 0).sum(axis=1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = signed.sum(axis=1) / rows.sum(axis=1) - other_signed.sum(axis=1) / others.sum(axis=1)
-        without = _without(signed, rows) - _without(other_signed, others)
-        without = without[:, rows.sum(axis=0) > 0]
-        error = np.sqrt((groups - 1) / groups * ((without - without.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
-        t = np.abs(gap) / error
-    return {
-        value: 2 * upper_tail(float(t[place]), int(fewest[place]) - 1)
-        if fewest[place] >= FEWEST_CLUSTERS and np.isfinite(t[place]) and abs(gap[place]) > _ROUNDING
-        else 1.0
-        for place, value in enumerate(values)
-        if not value.startswith(JOINED)
-    }
+    share = rows.sum(axis=1) / rows.sum()
+    moved = absolute.sum(axis=1) / rows.sum(axis=1)
+    found: dict[tuple[str, str], _Gap] = {}
+    for figure, sum_of in (("mean", sums[1]), ("size", absolute)):
+        rest = sum_of.sum(axis=0) - sum_of
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gap = np.abs(sum_of.sum(axis=1) / rows.sum(axis=1) - rest.sum(axis=1) / others.sum(axis=1))
+            gap[gap <= _ROUNDING * absolute.sum() / rows.sum()] = 0.0
+            without = (_without(sum_of, rows) - _without(rest, others))[:, there]
+            error = np.sqrt((groups - 1) / groups * ((without - without.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
+            if figure == "size":
+                error = np.maximum(error, _error_of_all(error, rows.sum(axis=1), others.sum(axis=1)))
+            t = np.where(gap > 0, gap / error, 0.0)
+        for place, value in enumerate(values):
+            if value.startswith(JOINED) or fewest[place] < FEWEST_CLUSTERS or np.isnan(t[place]):
+                continue
+            found[value, figure] = _Gap(
+                chance=2 * upper_tail(float(t[place]), int(fewest[place]) - 1),
+                # Without the last digits: what is equal but for rounding is a tie.
+                size=float(f"{gap[place]:.9g}"),
+                explained=float(f"{gap[place] ** 2 * share[place] * (1 - share[place]):.9g}"),
+                moved=float(moved[place]),
+            )
+    return found
+
+
+def _error_of_all(error: Floats, rows: Floats, others: Floats) -> Floats:
+    """The standard error that each slice's gap would have if its rows scattered as those of all slices do.
+
+    Sizes are skewed: a slice whose rows moved little by luck also scatters little, and would seem to be clearly smaller
+    than the rest. With its own error alone, one of twenty equal slices stood out in 17 to 45 % of tables (heavy tails,
+    30 days, 100 rows a slice), with the larger of the two in less than 1 %.
+
+    Args:
+        error: Each slice's own.
+        rows, others: Of each slice, and beside it.
+    """
+    weight = rows * others / (rows + others)
+    known = np.isfinite(error)
+    by_row = (rows * weight * error**2)[known].sum() / rows[known].sum()
+    found: Floats = np.sqrt(by_row / weight)
+    return found
 
 
 def _without(sums: Floats, rows: Floats) -> Floats:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from components._shared.comparison import Comparison, Flip, OutputComparison, SliceComparison
-from components._shared.evidence import Estimate
+from components._shared.measuring.figures import JOINED
 from components._shared.task import EvaluationSection
-from components._shared.wording import estimate, number, rows_word, sentence, with_interval
+from components._shared.wording import cluster_word, estimate, number, rows_word, sentence, with_interval
 from components.compare.wording import extent, percent, percent_estimate, signed, signed_estimate
 
 LITTLE_FLIPPED = 0.01
@@ -22,8 +22,15 @@ ONE_WAY = 0.98
 LEAST_PART = 0.05
 """Of the mean size of the difference: what a slice must make up to be named."""
 
+FAR_ABOVE, FAR_MORE = 1.5, 0.1
+"""A slice carries far more of the difference than it has rows: so many times its share of them, and so much more."""
+
+MUCH_IN_SLICE = 0.05
+"""Of a slice's decisions, or of the range of the scores: so many flip, or they move so far, that it is much there."""
+
 _MOST_SLICES = 2
 _MOST_WAYS = 2
+_ROUNDING = 1e-9
 
 
 def is_little(comparison: Comparison) -> bool:
@@ -39,6 +46,9 @@ def is_little(comparison: Comparison) -> bool:
 def story_of(comparison: Comparison, section: EvaluationSection) -> str:
     """One to three sentences with figures.
 
+    Where there is little to see overall, a slice in which there is much is named all the same: a few rows that change
+    wholly are what a reviewer must not miss.
+
     Args:
         comparison: The figures.
         section: What is decided, and what the clusters are.
@@ -46,10 +56,14 @@ def story_of(comparison: Comparison, section: EvaluationSection) -> str:
     if all(output.absolute.value == 0 for output in comparison.outputs):
         return f"Nothing to see: both models give all {rows_word(comparison.rows)} the same score."
     if is_little(comparison):
-        return f"There is little to see: {_extent(comparison, section)}; {_kept(comparison)}."
+        but = _but(comparison)
+        little = (
+            f"There is little to see{' overall' if but else ''}: {_extent(comparison, section)}; {_kept(comparison)}."
+        )
+        return f"{little} {but}".rstrip()
     flips = _flips(comparison, section)
     what = f"{_kind(comparison)}." if flips else f"{_extent(comparison, section)}; {_kind(comparison)}."
-    return " ".join(one for one in (flips, _where(comparison), sentence(what)) if one)
+    return " ".join(one for one in (flips, _where(comparison, section), sentence(what)) if one)
 
 
 def _extent(comparison: Comparison, section: EvaluationSection) -> str:
@@ -98,41 +112,110 @@ def _kind(comparison: Comparison) -> str:
     return f"distribution ({figures}) and order ({order}) hardly changed"
 
 
-def _where(comparison: Comparison) -> str:
+def _but(comparison: Comparison) -> str:
+    """The slices in which there is much to see, where there is little overall; empty: there are none."""
+    span = max(_range(output) for output in comparison.outputs)
+    much = [
+        one
+        for one in comparison.slices
+        if one.rows < comparison.rows
+        and (one.surprising or _is_heavy(one, comparison))
+        and ((one.flipped or 0) >= MUCH_IN_SLICE or one.absolute.value >= MUCH_IN_SLICE * span)
+    ]
+    much.sort(key=lambda one: (-(one.flipped or 0), -one.absolute.value, one.column, one.value))
+    named = [
+        f"{_beside_the_rest(one, comparison)} "
+        f"({rows_word(one.rows)}{'' if one.flipped is None else f', {percent(one.flipped)} of them decided otherwise'})"
+        for one in _first_of_each_column(much)
+    ]
+    more = len(much) - len(named)
+    if more:
+        named.append(f"and {more} more")
+    return f"But not in every slice: {'; '.join(named)}." if named else ""
+
+
+def _where(comparison: Comparison, section: EvaluationSection) -> str:
     """Which slices move otherwise than the rest."""
-    if not comparison.slices:
+    slices = [one for one in comparison.slices if one.rows < comparison.rows]
+    if not slices:
         return ""
     out = standing_out(comparison)
-    if not out:
-        return "No slice stands out: the difference is spread over all of them."
-    parts = [f"{one.column} {one.value} {signed(one.mean.value)}, elsewhere {signed(rest)}" for one, rest in out]
-    return f"Not the same everywhere: {'; '.join(parts)}."
+    if out:
+        return f"Not the same everywhere: {'; '.join(_beside_the_rest(one, comparison) for one in out)}."
+    having = f"With {cluster_word(section, comparison.clusters)}"
+    heavy = _first_of_each_column([one for one in slices if _is_heavy(one, comparison)])
+    if heavy:
+        named = [
+            f"{one.column} {one.value} carries {percent(one.share_of_difference)} of the difference in "
+            f"{percent(one.rows / comparison.rows)} of the rows"
+            for one in heavy
+        ]
+        return f"{having}, luck cannot be ruled out: {'; '.join(named)}."
+    if all(one.mean.interval is None or one.value.startswith(JOINED) for one in slices):
+        return f"{having} it cannot be told whether a slice stands out."
+    if any(one.surprising for one in slices):
+        return "No slice carries much of the difference, though some move otherwise than the rest."
+    return "No slice stands out: the difference is spread over all of them."
 
 
-def standing_out(comparison: Comparison) -> tuple[tuple[SliceComparison, float], ...]:
-    """The slices that carry the difference, each with the mean difference of the rows beside it.
+def standing_out(comparison: Comparison) -> tuple[SliceComparison, ...]:
+    """The slices that carry the difference, the first of each column.
 
     They move otherwise than the rest beyond luck, and what their rows move more or less than the others makes up at
-    least `LEAST_PART` of the mean size of the difference.
+    least `LEAST_PART` of the mean size of the difference. One of each column: where one value moved up, the others of
+    its column moved down beside it.
     """
-    total: dict[str, float] = {}
     size: dict[str, float] = {}
     for one in comparison.slices:
-        total[one.column] = total.get(one.column, 0.0) + one.mean.value * one.rows
         size[one.column] = size.get(one.column, 0.0) + one.absolute.value * one.rows
     found = []
     for one in comparison.slices:
         if not one.surprising or one.rows == comparison.rows:
             continue
-        rest = (total[one.column] - one.mean.value * one.rows) / (comparison.rows - one.rows)
-        part = abs(one.mean.value - rest) * one.rows
+        mine, rest = _mine_and_rest(one, comparison)
+        part = abs(mine - rest) * one.rows
         if part >= LEAST_PART * size[one.column]:
-            found.append((part, one, rest))
-    # One of each column: where one value moved up, the others of its column moved down beside it.
-    first: dict[str, tuple[SliceComparison, float]] = {}
-    for _, one, rest in sorted(found, key=lambda each: (-each[0], each[1].column, each[1].value)):
-        first.setdefault(one.column, (one, rest))
+            found.append((part, one))
+    found.sort(key=lambda each: (-each[0], each[1].column, each[1].value))
+    return _first_of_each_column([one for _, one in found])
+
+
+def _first_of_each_column(slices: list[SliceComparison]) -> tuple[SliceComparison, ...]:
+    first: dict[str, SliceComparison] = {}
+    for one in slices:
+        first.setdefault(one.column, one)
     return tuple(first.values())[:_MOST_SLICES]
+
+
+def _is_heavy(one: SliceComparison, comparison: Comparison) -> bool:
+    """Whether a slice carries far more of the difference than it has rows."""
+    rows = one.rows / comparison.rows
+    return one.share_of_difference >= FAR_ABOVE * rows and one.share_of_difference >= rows + FAR_MORE
+
+
+def _beside_the_rest(one: SliceComparison, comparison: Comparison) -> str:
+    """How a slice moved, and the rows beside it."""
+    mine, rest = _mine_and_rest(one, comparison)
+    if _by_size(one):
+        return f"{one.column} {one.value} {_short(mine)} up or down, elsewhere {_short(rest)}"
+    return f"{one.column} {one.value} {signed(mine)}, elsewhere {signed(rest)}"
+
+
+def _by_size(one: SliceComparison) -> bool:
+    """Whether its mean size says more of a slice than its mean; so it does where nothing is known to stand out."""
+    return one.by_size or not one.surprising
+
+
+def _mine_and_rest(one: SliceComparison, comparison: Comparison) -> tuple[float, float]:
+    """The mean difference of a slice and of the rows beside it, or the mean sizes, whichever say more."""
+
+    def moved(each: SliceComparison) -> float:
+        return (each.absolute if _by_size(one) else each.mean).value
+
+    others = [each for each in comparison.slices if each.column == one.column and each.value != one.value]
+    rest = sum(moved(each) * each.rows for each in others) / (comparison.rows - one.rows)
+    # What rounding leaves of nothing is nothing.
+    return moved(one), 0.0 if abs(rest) < _ROUNDING * abs(moved(one)) else rest
 
 
 def _flips(comparison: Comparison, section: EvaluationSection) -> str:
@@ -140,33 +223,38 @@ def _flips(comparison: Comparison, section: EvaluationSection) -> str:
     if not comparison.flips or comparison.flipped is None or comparison.flipped.value <= LITTLE_FLIPPED / 10:
         return ""
     said = f"{percent_estimate(comparison.flipped)} of the decisions flip, over {extent(comparison, section)}"
-    if comparison.saved is not None:
-        said += f", which {_net(comparison.saved, section.decision.unit or 'units of cost')}"
+    if comparison.saved is not None and comparison.judged:
+        said += f", which {_net(comparison, section.decision.unit or 'units of cost')}"
     first = comparison.flips[0]
-    ways = [_way(flip, first) for flip in comparison.flips[:_MOST_WAYS]]
-    more = len(comparison.flips) - len(ways)
-    said += f": {'; '.join(ways)}{f'; and {more} ways more' if more else ''}"
-    if all(flip.right is None for flip in comparison.flips):
+    ways = [_way(flip, first, comparison) for flip in comparison.flips[:_MOST_WAYS]]
+    more = comparison.ways - len(ways)
+    said += f": {'; '.join(ways)}{f'; and {more:,} ways more' if more > 0 else ''}"
+    if not comparison.judged:
         why = comparison.unfair or "none of them has a label that is fair to both models"
         return f"{said}; which model is right on them is not known: {why}."
     return f"{said}."
 
 
-def _net(saved: Estimate, unit: str) -> str:
-    """What is saved in all; lost amounts are written as costs."""
+def _net(comparison: Comparison, unit: str) -> str:
+    """What is saved on the flips whose label was used; lost amounts are written as costs."""
+    saved = comparison.saved
+    assert saved is not None
+    part = comparison.judged < comparison.flipped_rows
+    on = f"on the {comparison.judged:,} flips that can be judged" if part else "in all"
     if saved.value >= 0:
-        return f"saves {estimate(saved)} {unit} in all"
+        return f"saves {estimate(saved)} {unit} {on}"
     turned = None if saved.interval is None else (-saved.interval[1], -saved.interval[0])
-    return f"costs {with_interval(-saved.value, turned)} {unit} in all"
+    return f"costs {with_interval(-saved.value, turned)} {unit} {on}"
 
 
-def _way(flip: Flip, first: Flip) -> str:
+def _way(flip: Flip, first: Flip, comparison: Comparison) -> str:
     """One way of flipping, and how often the candidate is right there."""
     back = (flip.before, flip.after) == (first.after, first.before)
     text = f"{flip.rows:,} back" if back else f"{flip.rows:,} from {flip.before} to {flip.after}"
     if flip.right is None:
         return text
-    of = "" if flip.labelled == flip.rows else f" of the {flip.labelled:,} labelled"
+    usable = "fair to both" if comparison.labelled < comparison.known else "labelled"
+    of = "" if flip.labelled == flip.rows else f" of the {flip.labelled:,} {usable}"
     saved = "" if flip.saved is None else f", {'saves' if flip.saved >= 0 else 'costs'} {number(abs(flip.saved))}"
     return f"{text} (right on {percent(flip.right.value)}{of}{saved})"
 

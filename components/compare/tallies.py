@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +22,15 @@ MOST_VALUES = 1000
 
 OTHERS = "(other values)"
 
+MOST_WAYS = 4096
+"""Ways of flipping that are counted apart, all there are of 64 classes; later ones are counted together."""
+
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass
+@dataclass(frozen=True)
 class FlipTally:
-    """Rows that are decided otherwise in one way, by slot of clusters.
+    """Rows that are decided otherwise, by slot of clusters.
 
     Attributes:
         labelled: Those whose label may be used.
@@ -36,11 +39,69 @@ class FlipTally:
         saved: What the candidate costs less on them.
     """
 
-    rows: Floats = field(default_factory=lambda: np.zeros(SLOTS))
-    labelled: Floats = field(default_factory=lambda: np.zeros(SLOTS))
-    right: Floats = field(default_factory=lambda: np.zeros(SLOTS))
-    label: Floats = field(default_factory=lambda: np.zeros(SLOTS))
-    saved: Floats = field(default_factory=lambda: np.zeros(SLOTS))
+    rows: Floats
+    labelled: Floats
+    right: Floats
+    label: Floats
+    saved: Floats
+
+
+class FlipTallies:
+    """The rows that are decided otherwise, by way: what the champion decides, and what the candidate does.
+
+    Args:
+        decisions: How many decisions there are.
+    """
+
+    def __init__(self, decisions: int) -> None:
+        self._decisions = decisions
+        self._seen = np.zeros(decisions * decisions, bool)
+        self._places: dict[int, int] = {}
+        self._sums = np.zeros((5, 1, SLOTS))
+
+    def add(self, before: Integers, after: Integers, slot: Integers, figures: tuple[Floats, ...]) -> None:
+        """The next rows.
+
+        Args:
+            before, after: Numbers of the decisions, which differ.
+            slot: Of each row's cluster.
+            figures: What is summed besides the rows: the fields of `FlipTally` after the first, per row.
+        """
+        ways, number = np.unique(before * self._decisions + after, return_inverse=True)
+        self._seen[ways] = True
+        places = np.array([self._place(way) for way in ways.tolist()], np.int64)
+        size = 1 + len(self._places)
+        if size > self._sums.shape[1]:
+            self._sums = np.pad(self._sums, ((0, 0), (0, size - self._sums.shape[1]), (0, 0)))
+        cell = places[number] * SLOTS + slot
+        for sums, values in zip(self._sums, (np.ones(len(cell)), *figures), strict=True):
+            np.add.at(sums.reshape(-1), cell, values)
+
+    def fold(self, groups: Integers) -> None:
+        """Joins the slots to groups, once all rows have passed."""
+        self._sums = folded(self._sums, groups)
+
+    @property
+    def ways(self) -> int:
+        """How many ways there are."""
+        return int(self._seen.sum())
+
+    @property
+    def whole(self) -> FlipTally:
+        """All ways together."""
+        return FlipTally(*self._sums.sum(axis=1))
+
+    def most_frequent(self, most: int) -> list[tuple[tuple[int, int], FlipTally]]:
+        """The ways with the most rows, each as (decided by the champion, decided by the candidate)."""
+        rows = self._sums[0].sum(axis=1)
+        ways = sorted(self._places, key=lambda way: (-rows[self._places[way]], way))[:most]
+        return [(divmod(way, self._decisions), FlipTally(*self._sums[:, self._places[way]])) for way in ways]
+
+    def _place(self, way: int) -> int:
+        """Where a way is summed; 0: with all others for which there was no place left."""
+        if way not in self._places and len(self._places) >= MOST_WAYS:
+            return 0
+        return self._places.setdefault(way, 1 + len(self._places))
 
 
 class SliceTally:
@@ -94,7 +155,7 @@ class Tallies:
     Attributes:
         rows, labelled: By slot of clusters: all, and those whose label was used.
         signed, absolute: Sums of differences by output and slot.
-        flips: (decided by the champion, decided by the candidate) → what became of those rows.
+        flips: The rows that are decided otherwise.
         decided: Whether anything is decided.
     """
 
@@ -104,7 +165,7 @@ class Tallies:
         self.signed = np.zeros((outputs, SLOTS))
         self.absolute = np.zeros((outputs, SLOTS))
         self.labelled = np.zeros(SLOTS)
-        self.flips: dict[tuple[int, int], FlipTally] = {}
+        self.flips = FlipTallies(_decisions(section))
         self.decided = False
         self.slices = {name: SliceTally() for name in sliced}
 
@@ -134,37 +195,33 @@ class Tallies:
         self.rows, self.labelled, self.signed, self.absolute = (
             folded(one, groups) for one in (self.rows, self.labelled, self.signed, self.absolute)
         )
-        for flip in self.flips.values():
-            for name in vars(flip):
-                setattr(flip, name, folded(getattr(flip, name), groups))
+        self.flips.fold(groups)
         for tally in self.slices.values():
             tally.fold(groups)
 
     def _add_flips(self, pairs: Pairs, slot: Integers, label: Floats, usable: Bools) -> Bools | None:
         problem, classes, rule = self._section.problem, self._section.classes, self._section.decision
-        scores = [
-            one.T if problem == "multiclass_classification" else one[0] for one in (pairs.champion, pairs.candidate)
-        ]
-        before, after = (rule.decisions(problem, score, classes) for score in scores)
+        before, after = (
+            rule.decisions(problem, one.T if problem == "multiclass_classification" else one[0], classes)
+            for one in (pairs.champion, pairs.candidate)
+        )
         if before is None or after is None:
             return None
         self.decided = True
         flipped: Bools = before != after
         places = np.flatnonzero(flipped)
-        if len(places):
-            ways = before[places] * _ways(self._section) + after[places]
-            for way in np.unique(ways):
-                mine = places[ways == way]
-                tally = self.flips.setdefault(divmod(int(way), _ways(self._section)), FlipTally())
-                tally.rows += np.bincount(slot[mine], minlength=SLOTS)
-                known = mine[usable[mine]]
-                right = _true_decision(self._section, label[known]) == after[known]
-                tally.labelled += np.bincount(slot[known], minlength=SLOTS)
-                tally.right += np.bincount(slot[known], right, SLOTS)
-                tally.label += np.bincount(slot[known], label[known], SLOTS)
-                costs = [rule.cost_of_rows(problem, label[known], score[known], classes) for score in scores]
-                if costs[0] is not None and costs[1] is not None:
-                    tally.saved += np.bincount(slot[known], costs[0] - costs[1], SLOTS)
+        labelled, right, labels, saved = np.zeros((4, len(places)))
+        known = np.flatnonzero(usable[places])
+        if len(known):
+            mine = places[known]
+            labelled[known] = 1
+            right[known] = _true_decision(self._section, label[mine]) == after[mine]
+            labels[known] = label[mine]
+            # The costs of a regression are of errors, whatever is decided.
+            if rule.costs and problem != "regression":
+                costs = [rule.cost_of_decisions(problem, label[mine], one[mine], classes) for one in (before, after)]
+                saved[known] = costs[0] - costs[1]
+        self.flips.add(before[places], after[places], slot[places], (labelled, right, labels, saved))
         return flipped
 
 
@@ -180,7 +237,7 @@ def moved(pairs: Pairs, difference: Floats) -> tuple[Floats, Floats]:
     return difference[chosen, np.arange(len(chosen))], np.abs(difference).sum(axis=0) / 2
 
 
-def _ways(section: EvaluationSection) -> int:
+def _decisions(section: EvaluationSection) -> int:
     return len(section.classes or ()) if section.problem == "multiclass_classification" else 2
 
 

@@ -7,7 +7,7 @@ import math
 from components._shared.comparison import Comparison
 from components._shared.evidence import Estimate
 from components._shared.task import EvaluationSection
-from components._shared.wording import cluster_word, estimate, number, rows_word
+from components._shared.wording import cluster_word, decimals_beyond, estimate, number, rows_word
 
 
 def percent(share: float) -> str:
@@ -20,6 +20,22 @@ def percent(share: float) -> str:
     if 99.95 <= value < 100:
         return "more than 99.9 %"
     return f"{value:.3g} %" if value < 10 else f"{value:.0f} %" if value < 99 else f"{value:.3g} %"
+
+
+def observed_and_limit(observed: float, limit: float, *, share: bool) -> tuple[str, str]:
+    """A figure and the limit that it is held to: with so many decimals that two that differ look different.
+
+    Args:
+        observed, limit: The figures.
+        share: Whether they are written as percentages.
+    """
+    written = percent if share else number
+    shown, allowed = written(observed), written(limit)
+    if shown != allowed or observed == limit:
+        return shown, allowed
+    scale, unit = (100, " %") if share else (1, "")
+    decimals = decimals_beyond(scale * observed, scale * limit, 0)
+    return f"{number(scale * observed, decimals)}{unit}", f"{number(scale * limit, decimals)}{unit}"
 
 
 def percent_estimate(found: Estimate) -> str:

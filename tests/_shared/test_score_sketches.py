@@ -63,6 +63,14 @@ def test_scores_that_many_rows_have_are_counted_whole() -> None:
     assert distance(one, other) == pytest.approx(distributions.distance(np.sort(before), np.sort(after)), abs=0.006)
 
 
+def test_noise_in_the_last_digits_of_scores_that_many_rows_share_is_no_shift() -> None:
+    random = np.random.default_rng(3)
+    before = random.choice([0.1, 0.2, 0.35, 0.6], 50_000)
+    one, other = (_sketches(scores).outputs[0] for scores in (before, before + random.normal(0, 1e-8, 50_000)))
+    assert distance(one, other) < RANK_ERROR and stability_index(one, other) < 1e-3
+    assert distance(other, one) < RANK_ERROR and stability_index(other, one) < 1e-3
+
+
 def test_one_score_for_all_rows_is_a_distribution_too() -> None:
     one, other = (_sketches(np.full(1000, score)).outputs[0] for score in (0.3, 0.4))
     assert distance(one, one) == 0 and distance(one, other) == 1
@@ -95,6 +103,17 @@ def test_the_bytes_are_the_same_in_every_run_however_the_rows_are_cut() -> None:
     assert _sketches(scores, cut=777).to_json() == found.to_json()
     digest = hashlib.sha256(found.outputs[0].sketch.encode()).hexdigest()
     assert digest == "9575c1fc29a3ed3555586444368af9dc0a8bd98a52ee423bfd89a68e6ad7bfd5"
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_finite_numbers_are_refused_and_nothing_of_their_rows_is_kept(broken: float) -> None:
+    scores = np.full((2, 1200), 0.4)
+    scores[1, [7, 70, 700]] = broken
+    sketcher = Sketcher(("up", "down"))
+    with pytest.raises(InputError, match="3 of 1,200 scores are not finite numbers") as caught:
+        sketcher.add(scores)
+    assert "output 'down'" in str(caught.value) and "leave these rows out" in str(caught.value)
+    assert [one.rows for one in sketcher.sketches("m", None).outputs] == [0, 0]
 
 
 def test_scores_may_come_from_arrow_and_in_any_order_of_memory() -> None:

@@ -13,12 +13,14 @@ from components.judge.report import plots
 from components.judge.report.curves import Panel
 from components.judge.report.rows import Figure, around_zero, figure, places_of
 from components.judge.report.wording import (
+    cluster_noun,
     count,
     estimate,
     moment,
     number,
     percent,
     percent_interval,
+    plural,
     shorten,
     signed,
     size_of_psi,
@@ -134,10 +136,10 @@ def output_rows(facts: Facts) -> list[tuple[str, ...]]:
 
 def quantile_panels(facts: Facts) -> list[Panel]:
     """A Q–Q plot for each output, the first few of many."""
-    return [_quantiles(one) for one in facts.comparison.outputs[:_MOST_PANELS] if one.qq]
+    return [_quantiles(one, facts) for one in facts.comparison.outputs[:_MOST_PANELS] if one.qq]
 
 
-def _quantiles(one: OutputComparison) -> Panel:
+def _quantiles(one: OutputComparison, facts: Facts) -> Panel:
     points = tuple(Point(x=found.champion, y=found.candidate) for found in one.qq)
     band = tuple(
         Point(x=found.champion, y=found.candidate, low=found.low, high=found.high)
@@ -148,14 +150,18 @@ def _quantiles(one: OutputComparison) -> Panel:
         [value for q in one.qq for value in (q.champion, q.candidate, q.low, q.high) if value is not None], margin=0.04
     )
     name = f"Quantiles of {shorten(one.name, 40)}" if one.name and one.name != "score" else "Quantiles of the scores"
-    out = (
-        f"{one.outside} of {len(one.qq)} points lie outside the band: more than chance would do."
-        if one.outside
-        else "No point lies outside the band."
-    )
+    if not band:
+        out = f"Too few {cluster_noun(facts.gates)}s for a band."
+    elif one.outside:
+        out = (
+            f"The band is what chance alone would do; {one.outside} of the {plural(len(band), 'point')} with a band "
+            f"{'lies' if one.outside == 1 else 'lie'} outside it: more than chance would do."
+        )
+    else:
+        out = "The band is what chance alone would do; no point lies outside."
     note = (
         "Each point is the same quantile of both models (a Q–Q plot). On the dashed line both give that score equally "
-        f"often; the band is what chance alone would do. {out}"
+        f"often. {out}"
     )
     series = [plots.Series("champion", band, "band")] if band else []
     return Panel(
@@ -186,11 +192,12 @@ def _quantiles(one: OutputComparison) -> Panel:
 def flip_rows(facts: Facts) -> list[FlipRow]:
     """What is decided otherwise, the largest share first."""
     binary = facts.evaluation.problem == "binary_classification"
-    return [_flip_row(flip, facts, binary=binary) for flip in facts.comparison.flips[:40]]
+    return [_flip_row(flip, facts, binary=binary) for flip in facts.comparison.flips]
 
 
 def _flip_row(flip: Flip, facts: Facts, *, binary: bool) -> FlipRow:
     plot = Markup("")
+    usable = "fair to both" if facts.comparison.labelled < facts.comparison.known else "with a label"
     if flip.right is not None:
         alt = f"The candidate is right on {percent(flip.right.value)} of them; one half is marked"
         plot = plots.levels(plots.Range(0.0, 1.0), flip.right, None, 0.5, alt)
@@ -201,7 +208,7 @@ def _flip_row(flip: Flip, facts: Facts, *, binary: bool) -> FlipRow:
         rows=count(flip.rows),
         share=percent(flip.share.value),
         share_interval=percent_interval(flip.share.interval),
-        labelled=count(flip.labelled),
+        labelled=f"{count(flip.labelled)} {usable}",
         right=percent(flip.right.value) if flip.right else "–",
         right_interval=percent_interval(flip.right.interval) if flip.right else "",
         positive="–" if mean is None else percent(mean) if binary else number(mean),
@@ -211,13 +218,17 @@ def _flip_row(flip: Flip, facts: Facts, *, binary: bool) -> FlipRow:
 
 
 def flip_sentence(comparison: Comparison) -> str:
-    """How much is decided otherwise, in a sentence."""
-    if not comparison.flips:
+    """How much is decided otherwise, in a sentence, and how many of the ways are shown."""
+    if not comparison.flips or comparison.flipped is None:
         return ""
-    rows = sum(flip.rows for flip in comparison.flips)
-    share = rows / comparison.rows if comparison.rows else 0.0
     at = f" (from a score of {number(comparison.threshold)})" if comparison.threshold is not None else ""
-    return f"Both decide alike{at} on all but {count(rows)} of {count(comparison.rows)} rows, {percent(share)}."
+    found = (
+        f"Both decide alike{at} on all but {count(comparison.flipped_rows)} of {count(comparison.rows)} rows, "
+        f"{percent(comparison.flipped.value)}."
+    )
+    if comparison.ways > len(comparison.flips):
+        found += f" Shown are the {len(comparison.flips)} most frequent of {count(comparison.ways)} ways."
+    return found
 
 
 def moved_slices(facts: Facts) -> tuple[list[MovedSlice], list[MovedSlice]]:

@@ -13,8 +13,9 @@ from components._shared.comparison import Comparison, ScoreSketches
 from components._shared.errors import CorruptError, NotFoundError
 from components._shared.manifest import Manifest
 from components._shared.model_changes import ModelChanges
-from components._shared.records import ModelRef
+from components._shared.records import Lineage, ModelRef
 from components._shared.verdict import Verdict
+from components._shared.windows import Window, Windows
 from components.compare.models import changes
 from tests import kubeflow_ui
 from tests.compared_rows import START, MakeTables, Tables, model_info, section_of
@@ -41,12 +42,22 @@ def _run(folder: Path, made: Tables, *, registered: str = "", **section: Any) ->
     written = run_step(
         "compare",
         folder,
-        parameters={"registered": registered, "gates": section_of(**section).to_json()},
+        parameters={
+            "registered": registered,
+            "gates": section_of(**section).to_json(),
+            "windows": _windows(trained_from=10).to_json(),
+        },
         inputs=INPUTS,
         outputs=OUTPUTS,
     )["artifacts"]
     assert all((folder / name).is_file() for name in OUTPUTS)
     return {name: written[name]["artifacts"][0].get("metadata", {}) for name in OUTPUTS}
+
+
+def _windows(trained_from: int) -> Windows:
+    """Of a run whose rows to fit begin so many days before the first one that judges."""
+    train = Window(start=START - timedelta(days=trained_from), end=START)
+    return Windows(as_of=START + timedelta(days=20), timezone="Europe/Rome", train=train)
 
 
 def _registered(folder: Path) -> str:
@@ -55,6 +66,11 @@ def _registered(folder: Path) -> str:
     version.mkdir(parents=True)
     older = model_info({"place": "categorical", "hour": "numeric"}).model_copy(update={"digest": "old"})
     (version / "model.json").write_text(older.to_json(), encoding="utf-8")
+    lineage = Lineage(
+        experiment="e", judgement="j", model_digest="old", made_from={}, code={}, windows=_windows(trained_from=30),
+        created=START,
+    )  # fmt: skip
+    (version / "lineage.json").write_text(lineage.to_json(), encoding="utf-8")
     return ModelRef(version=4, uri=version.as_uri(), digest="old").to_json()
 
 
@@ -81,6 +97,9 @@ def test_the_step_leaves_a_verdict_figures_changes_and_sketches(tables: MakeTabl
     assert comparison.rows == 1000 and comparison.outputs[0].absolute.value > 0.05
     changed = ModelChanges.from_json((tmp_path / "changes").read_text())
     assert changed.features_lost == {"hour": "numeric"} and changed.before.name == "version 4"
+    assert [(one.name, one.before, one.after) for one in changed.data] == [
+        ("first row", "2013-05-02 02:00 Europe/Rome", "2013-05-22 02:00 Europe/Rome")
+    ]
     sketches = ScoreSketches.from_json((tmp_path / "sketches").read_text())
     assert sketches.model == "new" and sketches.outputs[0].rows == 1000
     kubeflow_ui.check_scalars(out["metrics"])
@@ -103,9 +122,9 @@ def test_without_a_champion_every_output_is_there_too(tables: MakeTables, tmp_pa
 def test_the_champion_of_the_registry_must_be_the_one_that_was_compared(tmp_path: Path) -> None:
     ref = ModelRef.from_json(_registered(tmp_path))
     with pytest.raises(CorruptError, match="Version 4 is not the model that it was"):
-        changes(model_info(), ref.model_copy(update={"digest": "another"}))
+        changes(model_info(), ref.model_copy(update={"digest": "another"}), _windows(trained_from=10))
     with pytest.raises(NotFoundError):
-        changes(model_info(), ref.model_copy(update={"uri": (tmp_path / "gone").as_uri()}))
+        changes(model_info(), ref.model_copy(update={"uri": (tmp_path / "gone").as_uri()}), _windows(trained_from=10))
 
 
 def test_the_same_inputs_give_the_same_bytes(tables: MakeTables, tmp_path: Path) -> None:
