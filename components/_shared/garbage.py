@@ -1,11 +1,16 @@
-"""Garbage collection of a data root: shards and manifests that nothing recorded or recent needs.
+"""Garbage collection: what nothing recorded or recent needs, in a data root and in the registries that it knows.
 
 What is kept: every dataset that a version or a recorded attempt was made of, what those were made of in turn, every
 dataset whose manifest is younger than the grace period, and every shard younger than it. A run that finds an old shard
 or manifest marks it as new (`storage.ensure`). So the grace period must be longer than the longest run.
 
 All registries that the data root knows are looked into, whether they are named or not. What killed writers left goes
-too: temporary files, checkpoints of trainings that nobody went on with, versions that never became whole.
+too: temporary files, checkpoints of trainings that nobody went on with, versions that never became whole, files of
+attempts that no record names.
+
+The model of a rejected candidate is kept for its promise (`ledger.py`). It goes once the book of that is closed: not by
+the clock alone, but when a run as of a later moment is on record too. Runs that look at the past, one month after the
+other in an afternoon, find the models that they settle.
 """
 
 from __future__ import annotations
@@ -20,11 +25,13 @@ from components._shared.cache_epoch import count_up
 from components._shared.errors import CorruptError, InputError, PreconditionError, RegistryError
 from components._shared.known_registries import known_registries
 from components._shared.manifest import Manifest, Shard
-from components._shared.registry import SAVED_MODEL, Registry, in_parallel, open_root, tasks_in
+from components._shared.records import TURNED_DOWN, Attempt
+from components._shared.registry import LOSER, SAVED_MODEL, Registry, in_parallel, open_root, tasks_in
 from components._shared.storage import ObjectInfo
 
 _SHARD = re.compile(r".*/shards/[0-9a-f]{64}\.parquet")
 _MANIFEST = re.compile(r".*/manifests/[0-9a-f]{64}\.json")
+_FILES = re.compile(r"(attempts/[^/]+/[0-9a-f]{64})/")
 _LOCK = ".saiki-lock"
 _CHECKPOINTS = "checkpoints"
 _CLAIM = "lineage.json"
@@ -38,6 +45,8 @@ class Garbage:
         strays: Temporary files of writers that were killed.
         checkpoints: Files of trainings that were killed and not gone on with.
         versions: Files of versions that never became whole, the claim of each number before the rest.
+        losers: Files of models of rejected candidates whose book is closed.
+        unrecorded: Files of attempts that no record names.
         registries: All that were looked into.
         kept_shards, kept_manifests: How many stay.
         elsewhere: Datasets of recorded attempts whose manifest is not under this data root.
@@ -48,6 +57,8 @@ class Garbage:
     strays: tuple[ObjectInfo, ...]
     checkpoints: tuple[ObjectInfo, ...]
     versions: tuple[ObjectInfo, ...]
+    losers: tuple[ObjectInfo, ...]
+    unrecorded: tuple[ObjectInfo, ...]
     registries: tuple[str, ...]
     kept_shards: int
     kept_manifests: int
@@ -56,7 +67,10 @@ class Garbage:
     @property
     def objects(self) -> tuple[ObjectInfo, ...]:
         """All of it, manifests before the shards that they name."""
-        return (*self.manifests, *self.shards, *self.strays, *self.checkpoints, *self.versions)
+        return (
+            *self.manifests, *self.shards, *self.strays, *self.checkpoints, *self.versions, *self.losers,
+            *self.unrecorded,
+        )  # fmt: skip
 
     @property
     def bytes(self) -> int:
@@ -76,7 +90,10 @@ def find_garbage(data_root: str, registries: Sequence[str], *, older_than: datet
         CorruptError: A manifest cannot be read, so nobody knows what it needs.
     """
     roots = _all_registries(data_root, registries)
-    needed = _recorded(roots)
+    tasks = [Registry(root, task) for root in roots for task in tasks_in(root)]
+    attempts = [list(task.tries().values()) for task in tasks]
+    needed = _recorded(tasks, attempts)
+    losers, unrecorded = _files_of_attempts(tasks, attempts, older_than)
     stored = [info for info in storage.list_objects(storage.join(data_root, "manifests")) if _MANIFEST.match(info.uri)]
     manifests = dict(zip(stored, in_parallel(_read, [info.uri for info in stored]), strict=True))
     kept = _reachable(manifests, needed, older_than)
@@ -88,7 +105,9 @@ def find_garbage(data_root: str, registries: Sequence[str], *, older_than: datet
         manifests=tuple(info for info in stored if info not in kept),
         strays=tuple(_strays([data_root, *roots], older_than)),
         checkpoints=tuple(_left(storage.join(data_root, _CHECKPOINTS), older_than)),
-        versions=tuple(_begun_versions(roots, older_than)),
+        versions=tuple(_begun_versions(tasks, older_than)),
+        losers=tuple(losers),
+        unrecorded=tuple(unrecorded),
         registries=roots,
         kept_shards=len(there) - len(dead),
         kept_manifests=len(kept),
@@ -108,7 +127,12 @@ def remove_garbage(data_root: str, garbage: Garbage) -> int:
         return 0
     if garbage.shards or garbage.manifests:
         count_up(data_root)
-    parts = (garbage.manifests, garbage.shards, garbage.strays, garbage.checkpoints)
+    parts = (
+        garbage.manifests, garbage.shards, garbage.strays, garbage.checkpoints, garbage.unrecorded,
+        # A model without its SavedModel is not there: readers never see half of one.
+        [info for info in garbage.losers if info.uri.endswith(f"/{SAVED_MODEL}")],
+        [info for info in garbage.losers if not info.uri.endswith(f"/{SAVED_MODEL}")],
+    )  # fmt: skip
     return sum(sum(in_parallel(_remove, part)) for part in parts) + _remove_versions(garbage.versions)
 
 
@@ -136,15 +160,13 @@ def _all_registries(data_root: str, named: Iterable[str]) -> tuple[str, ...]:
     return roots
 
 
-def _recorded(registries: Iterable[str]) -> set[str]:
+def _recorded(tasks: Iterable[Registry], attempts: Iterable[Sequence[Attempt]]) -> set[str]:
     """Digests of the datasets that versions and attempts were made of."""
     digests: set[str] = set()
-    for root in registries:
-        for task in tasks_in(root):
-            registry = Registry(root, task)
-            made_from = [attempt.made_from for attempt in registry.tries().values()]
-            made_from += [version.lineage.made_from for version in registry.versions()]
-            digests |= {digest for made in made_from for name, digest in made.items() if name != "learning"}
+    for registry, tried in zip(tasks, attempts, strict=True):
+        made_from = [attempt.made_from for attempt in tried]
+        made_from += [version.lineage.made_from for version in registry.versions()]
+        digests |= {digest for made in made_from for name, digest in made.items() if name != "learning"}
     return digests
 
 
@@ -166,6 +188,7 @@ def _reachable(manifests: dict[ObjectInfo, Manifest], needed: set[str], older_th
 def _shards(manifest: Manifest) -> Iterator[Shard]:
     yield from manifest.shards
     yield from manifest.set_aside
+    yield from manifest.without_label
 
 
 def _left(folder: str, older_than: datetime) -> Iterator[ObjectInfo]:
@@ -182,14 +205,42 @@ def _by_folder(found: Iterable[ObjectInfo], above: str) -> dict[str, list[Object
     return groups
 
 
-def _begun_versions(roots: Iterable[str], older_than: datetime) -> Iterator[ObjectInfo]:
-    for root in roots:
-        for task in tasks_in(root):
-            folder = storage.join(root, task, "versions")
-            for number, group in _by_folder(storage.list_objects(folder), folder).items():
-                whole = storage.join(folder, number, SAVED_MODEL)
-                if all(info.uri != whole and info.modified < older_than for info in group):
-                    yield from sorted(group, key=lambda info: not info.uri.endswith(f"/{_CLAIM}"))
+def _files_of_attempts(
+    tasks: Iterable[Registry], attempts: Iterable[Sequence[Attempt]], older_than: datetime
+) -> tuple[list[ObjectInfo], list[ObjectInfo]]:
+    """Of the files of attempts: models of losers that nothing settles any more, and what no record names."""
+    losers: list[ObjectInfo] = []
+    unrecorded: list[ObjectInfo] = []
+    for registry, tried in zip(tasks, attempts, strict=True):
+        recorded = {attempt.files for attempt in tried}
+        closed = {attempt.files for attempt in tried if _is_closed(attempt, tried, older_than)}
+        home = storage.join(registry.root, registry.task) + "/"
+        for info in storage.list_objects(storage.join(home, "attempts")):
+            name = info.uri.removeprefix(home)
+            found = _FILES.match(name)
+            if found is None or info.modified >= older_than:
+                continue
+            if found[1] not in recorded:
+                unrecorded.append(info)
+            elif found[1] in closed and name.startswith(f"{found[1]}/{LOSER}/"):
+                losers.append(info)
+    return losers, unrecorded
+
+
+def _is_closed(attempt: Attempt, tried: Iterable[Attempt], older_than: datetime) -> bool:
+    """Whether nothing settles a rejected candidate any more, by the clock and by the runs that have been since."""
+    if attempt.result not in TURNED_DOWN or attempt.promise is None or attempt.promise.closed is None:
+        return False
+    return attempt.promise.closed < older_than and any(attempt.promise.closed < other.windows.as_of for other in tried)
+
+
+def _begun_versions(tasks: Iterable[Registry], older_than: datetime) -> Iterator[ObjectInfo]:
+    for registry in tasks:
+        folder = storage.join(registry.root, registry.task, "versions")
+        for number, group in _by_folder(storage.list_objects(folder), folder).items():
+            whole = storage.join(folder, number, SAVED_MODEL)
+            if all(info.uri != whole and info.modified < older_than for info in group):
+                yield from sorted(group, key=lambda info: not info.uri.endswith(f"/{_CLAIM}"))
 
 
 def _remove_versions(files: Iterable[ObjectInfo]) -> int:

@@ -3,7 +3,7 @@
 ::
 
     <registry>/<task>/attempts/<record>.json               holds the promise (`Attempt.promise`)
-    <registry>/<task>/attempts/<record>/model/             the model of a loser, so that it can be scored later
+    <registry>/<task>/attempts/<record>/<files>/model/     the model of a loser, so that it can be scored later
     <registry>/<task>/attempts/<record>/settled/<end>.json   what came true on later rows, up to the end of a block
 
 A promise is settled on blocks: stretches of equal length on the calendar, one after the other since the decision, of
@@ -17,23 +17,26 @@ which every label is known.
      judged      └ settled/<its end>.json    │            └ not whole yet: settled by a later run
                                └ settled/<its end>.json: blocks 1 and 2
 
+A run settles a decision as long as its book is open: until labels are known a block's time, or a period of the cadence,
+beyond its last block. So what is settled is not settled again for ever, and a run that was killed can be made up for.
+
 The end of the last block names a settlement, not its number: where the length of blocks is changed, later ones stand
 beside the earlier ones, and that with the latest end counts.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime
 
-from components._shared.contract import Contract
+from components._shared.contract import Contract, digest_of
 from components._shared.evidence import Estimate, Figures
 from components._shared.gates import HIGHER_IS_BETTER, Metric
-from components._shared.records import ModelRef, Promise
+from components._shared.records import Attempt, ModelRef, Promise
 from components._shared.task import EvaluationSection
-from components._shared.windows import Window, Windows, parse_span
+from components._shared.windows import PERIODS, Window, Windows, ceil, parse_span
 
 Outcome = Literal["kept", "short", "broken", "missed", "cannot_tell"]
 """What became of a promise; `components/settle/outcomes.py` has the exact rules.
@@ -46,6 +49,8 @@ Outcome = Literal["kept", "short", "broken", "missed", "cannot_tell"]
 - `cannot_tell`: too few rows, or the interval is too wide to say.
 """
 
+_INSTANT = timedelta(microseconds=1)
+
 
 class Decision(Contract):
     """A decision of the past that can be settled.
@@ -56,7 +61,8 @@ class Decision(Contract):
         why: The sentence that it was decided by.
         overridden: The reason why somebody promoted it in spite of the verdict, or empty.
         candidate: The model that was judged; of a loser `version` is 0.
-        champion: What it was compared with.
+        champion: What its gain is measured against: of a promotion what it replaced, of a rejection what was kept.
+        current: The candidate is the champion at present.
     """
 
     record: str
@@ -67,6 +73,7 @@ class Decision(Contract):
     overridden: str = ""
     candidate: ModelRef
     champion: ModelRef | None = None
+    current: bool = False
     promise: Promise
 
 
@@ -93,7 +100,7 @@ class Settlement(Contract):
         whole: All of them together.
         gain: How much better than the champion on all of them, positive is better; without a champion, than the
             constant; none: it could not be measured.
-        proposal: The rollback that would put a broken promise right, as a command, or empty.
+        proposal: The rollback that would put the broken promise of the present champion right, as a command, or empty.
         settled_as_of: Of the run that settled it.
     """
 
@@ -123,6 +130,63 @@ class Decisions(Contract):
     decisions: tuple[Decision, ...] = ()
 
 
+def decision_of(
+    record: str, attempt: Attempt, promise: Promise, candidate: ModelRef, *, current: bool = False
+) -> Decision:
+    """An attempt as a decision that can be settled.
+
+    Args:
+        record: Name of its record.
+        attempt: A promotion or a rejection.
+        promise: Of the attempt.
+        candidate: Its model.
+        current: That is the champion at present.
+    """
+    promoted = attempt.result == "promoted"
+    return Decision(
+        record=record,
+        judgement=attempt.judgement,
+        result="promoted" if promoted else "rejected",
+        as_of=attempt.windows.as_of,
+        why=attempt.reason,
+        overridden=attempt.overridden,
+        candidate=candidate,
+        champion=attempt.replaced if promoted else attempt.baseline.champion,
+        current=current,
+        promise=promise,
+    )
+
+
+def question_of(metric: Metric, section: EvaluationSection) -> str:
+    """Digest of what a promise is about: what a row and its label are, and for a cost, what a decision costs."""
+    if metric != "cost":
+        return section.meaning
+    return digest_of({"meaning": section.meaning, "decision": section.decision.model_dump(mode="json")})
+
+
+def first_as_of(until: datetime, section: EvaluationSection) -> datetime:
+    """The first moment of the cadence as of which every label of the rows before `until` is known.
+
+    The inverse of how `plan` finds until when labels are known: whole days (hours, if hourly) of the calendar.
+    """
+    period = ceil(until, "hourly" if section.cadence == "hourly" else "daily", section.timezone)
+    known_after = parse_span(section.known_after)
+    known = [known_after.after(moment, section.timezone) for moment in (period, period - _INSTANT)]
+    return ceil(max(known), section.cadence, section.timezone)
+
+
+def closes(as_of: datetime, section: EvaluationSection) -> datetime | None:
+    """Once labels are known beyond it, a decision is not settled any more; none where promises are not settled.
+
+    A block's time after the last block, or a period of the cadence, if that is longer: at least one run comes by.
+    """
+    blocks = blocks_after(as_of, section)
+    if not blocks:
+        return None
+    spans = parse_span(_length(section)), PERIODS[section.cadence]
+    return max(span.after(blocks[-1].end, section.timezone) for span in spans)
+
+
 def blocks_after(as_of: datetime, section: EvaluationSection) -> tuple[Window, ...]:
     """The blocks on which a decision is settled, in order; none where promises are not settled.
 
@@ -130,10 +194,9 @@ def blocks_after(as_of: datetime, section: EvaluationSection) -> tuple[Window, .
         as_of: Of the decision.
         section: Their length, their number, and the time zone whose calendar they are counted on.
     """
-    length = section.promises.every or section.test_length
-    if not section.has_time or not length:
+    if not section.has_time or not _length(section):
         return ()
-    span = parse_span(length)
+    span = parse_span(_length(section))
     blocks = []
     start = as_of
     for _ in range(section.promises.blocks):
@@ -143,9 +206,17 @@ def blocks_after(as_of: datetime, section: EvaluationSection) -> tuple[Window, .
     return tuple(blocks)
 
 
+def _length(section: EvaluationSection) -> str:
+    return section.promises.every or section.test_length
+
+
 def blocks_to_settle(as_of: datetime, section: EvaluationSection, windows: Windows) -> dict[int, Window]:
-    """Number → block, of the whole blocks after a decision of which a run has all rows, with their labels."""
-    if windows.labelled_until is None:
+    """Number → block, of the whole blocks after a decision of which a run has all rows, with their labels.
+
+    None of a decision whose book is closed.
+    """
+    end = closes(as_of, section)
+    if end is None or windows.labelled_until is None or windows.labelled_until > end:
         return {}
     first = None if windows.span is None else windows.span.start
     return {

@@ -125,6 +125,8 @@ class Manifest(Contract):
         shares: A part in tasks without time: its keys lie from the first to the second of these shares of all keys.
         made_from: Name → digest of the inputs.
         set_aside: Shards of rows that were set aside (columns `reason`, `source`, `row`, `detail`, `values`).
+        without_label: Shards of the moments (column `_time` alone) of the rows that were set aside as `label_missing`:
+            how many of a stretch of time they are. None in tasks without time.
         examples: A few of them.
         notices: What a reader should know (new columns ignored, …).
         model: Predictions: the model's digest; empty string: there was no model, and there are no rows.
@@ -147,6 +149,7 @@ class Manifest(Contract):
     sources: tuple[Source, ...] = ()
     made_from: dict[str, str] = {}
     set_aside: tuple[Shard, ...] = ()
+    without_label: tuple[Shard, ...] = ()
     examples: tuple[Example, ...] = ()
     notices: tuple[str, ...] = ()
     model: str | None = None

@@ -5,8 +5,10 @@
     <registry>/saiki-registry.json                         marks a folder or bucket prefix as a registry
     <registry>/<task>/attempts/<judgement>.json            every judged experiment, winner or loser
     <registry>/<task>/attempts/<judgement>.<result>-<n>.json   one that may be judged again: superseded, held
-    <registry>/<task>/attempts/<judgement>/report.html     and model-card.md, evidence.json, statistics.pb, verdict.json
-    <registry>/<task>/attempts/<judgement>/model/          of a loser, so that its promise can be settled (`ledger.py`)
+    <registry>/<task>/attempts/<judgement>/<files>/        named by the digest of what it holds, and by the record
+                                                           (`Attempt.files`): report.html, model-card.md, evidence.json,
+                                                           statistics.pb, verdict.json
+    <registry>/<task>/attempts/<judgement>/<files>/model/  of a loser, so that its promise can be settled (`ledger.py`)
     <registry>/<task>/attempts/<judgement>/settled/<end>.json   what became of the promise, on rows up to that moment
     <registry>/<task>/versions/<n>/lineage.json            claims the number, written first, create-only
     <registry>/<task>/versions/<n>/samples.json            rows and the scores that it must give to them, served
@@ -115,11 +117,15 @@ class Promise(Contract):
     Attributes:
         metric: The task's primary one.
         candidate: Its value on the rows that judged.
-        gain: How much better than the champion, positive is better; none: there was no champion.
+        gain: How much better than the champion, positive is better; none: there was no champion, or it was never
+            measured beside the one that it replaced.
         constant: The value of the constant competitor.
-        tolerated: How much worse than the champion was allowed.
+        tolerated: How much worse than the champion a promoted one was allowed to be.
+        worth: By how much a rejected one must have been better to matter.
         window: Of the rows that judged.
-        due: A run as of then, or later, can settle it; none: it is not to be settled.
+        meaning: Digest of the question (`ledger.question_of`): of another one nothing is settled.
+        due: The first moment of the cadence as of which a run can settle it; none: it is not to be settled.
+        closed: As of later moments no run settles it any more (`ledger.closes`): of a loser, the model is of no use.
     """
 
     metric: Metric
@@ -127,10 +133,13 @@ class Promise(Contract):
     gain: Estimate | None = None
     constant: float | None = None
     tolerated: float = 0.0
+    worth: float = 0.0
     rows: int = 0
     clusters: int = 0
     window: Window | None = None
+    meaning: str = ""
     due: AwareDatetime | None = None
+    closed: AwareDatetime | None = None
 
 
 TURNED_DOWN = ("rejected", "undecided")
@@ -145,7 +154,11 @@ class Attempt(Contract):
         judgement: Digest over the experiment, the gates, and the code that judges: names the record.
         version: The version made of it, if it won.
         result: What became of it.
+        baseline: What it was judged against.
+        replaced: The champion whose place it took, if it was promoted: another one than it was judged against, where
+            somebody promoted what had been rejected long before.
         promise: What was expected of the model; none: no rows could judge it.
+        files: The folder of its report and its other files, below the task's; empty until it is recorded.
     """
 
     format: Literal["saiki/attempt/v1"] = "saiki/attempt/v1"
@@ -157,12 +170,14 @@ class Attempt(Contract):
     reason: str
     version: int | None = None
     baseline: Baseline
+    replaced: ModelRef | None = None
     windows: Windows
     model_digest: str
     made_from: dict[str, str]
     created: AwareDatetime
     overridden: str = ""
     promise: Promise | None = None
+    files: str = ""
 
 
 class Pointer(Contract):

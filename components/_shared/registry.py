@@ -12,6 +12,7 @@ next run understands:
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from components._shared import storage
-from components._shared.contract import Contract
+from components._shared.contract import Contract, digest_of
 from components._shared.errors import (
     AlreadyExistsError,
     InputError,
@@ -44,7 +45,7 @@ SETTLED = ("promoted", "rejected", "undecided", "already_champion")
 """Results that end a judgement; after the others the same experiment may be judged again, against another champion."""
 
 LOSER = "model"
-"""Folder of a rejected candidate's model, in that of its attempt."""
+"""Folder of a rejected candidate's model, among the files of its attempt."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _SETTLED = "settled"
@@ -145,31 +146,27 @@ class Registry:
         return list(self._attempts([name for name in self._record_names() if "." not in name]).values())
 
     def tries(self) -> dict[str, Attempt]:
-        """Name of the record → attempt, by time: the settled ones, and those that may be judged again.
-
-        The files of an attempt lie in the folder of that name beside the record: `file_of`.
-        """
+        """Name of the record → attempt, by time: the settled ones, and those that may be judged again."""
         return self._attempts(self._record_names())
 
-    def file_of(self, name: str, file: str) -> str:
-        """URI of a file of an attempt, such as `report.html`.
+    def file_of(self, attempt: Attempt, file: str) -> str:
+        """URI of a file of a recorded attempt, such as `report.html`."""
+        return self._uri(attempt.files, file)
 
-        Args:
-            name: Of the record, as `tries` gives it.
-        """
-        return self._uri("attempts", name, file)
-
-    def record_attempt(self, attempt: Attempt, files: Mapping[str, Path], *, move: int | None = None) -> Attempt:
+    def record_attempt(self, attempt: Attempt, files: Mapping[str, Path], *, move: int | None = None) -> Attempt | None:
         """Writes an attempt: its files, then the record.
 
         A settled judgement has one record for ever. One that may be judged again, or that is promoted after it was
         rejected, gets a record of its own for each state of the pointer.
 
+        The files lie in a folder that is named by their content, and the record names it: of two runs of one judgement
+        that write at the same time, neither touches the files of the other, whosever record it is that stays.
+
         Args:
             move: Number of the history record that belongs to it; none: the one behind the pointer.
 
         Returns:
-            The record that is there now: this one, or an earlier one of the same judgement.
+            An earlier record, which stands in its place; none: this one was written.
         """
         stem = attempt.judgement
         earlier = self.attempt(attempt.judgement)
@@ -180,29 +177,30 @@ class Registry:
         elif earlier is not None:
             return earlier
         uri = self._uri("attempts", f"{stem}.json")
-        if not storage.exists(uri):
-            for name, path in files.items():
-                _put(self._uri("attempts", stem, name), path)
+        if storage.exists(uri):
+            return self._read(Attempt, uri)
+        folder = f"attempts/{stem}/{_digest_of_files(files)}"
+        for name, path in files.items():
+            storage.ensure(self._uri(folder, name), path)
         try:
-            storage.create(uri, attempt.to_json().encode())
+            storage.create(uri, attempt.model_copy(update={"files": folder}).to_json().encode())
         except AlreadyExistsError:
             return self._read(Attempt, uri)
-        return attempt
+        return None
 
-    def attempted_model(self, name: str, attempt: Attempt) -> ModelRef | None:
+    def attempted_model(self, attempt: Attempt) -> ModelRef | None:
         """The model of an attempt: its version, or what was kept of a rejected one; none: it is not there.
 
-        Args:
-            name: Of the record, as `tries` gives it.
+        It is not looked into (so `fit_until` is left out): an old model that cannot be read is no reason to stop for
+        those who only name it. Whoever asks it says what is wrong with it.
         """
         if attempt.result == "promoted" and attempt.version is not None:
-            found = self._version(attempt.version)
-            return None if found is None else self.version_ref(attempt.version)
-        uri = self.file_of(name, LOSER)
+            version, uri = attempt.version, self._uri("versions", str(attempt.version))
+        else:
+            version, uri = 0, self.file_of(attempt, LOSER)
         if not storage.exists(storage.join(uri, SAVED_MODEL)):
             return None
-        info = self._read(ModelInfo, storage.join(uri, MODEL_JSON))
-        return ModelRef(version=0, uri=uri, digest=attempt.model_digest, fit_until=info.fit_until)
+        return ModelRef(version=version, uri=uri, digest=attempt.model_digest)
 
     def record_settlement(self, settlement: Settlement) -> bool:
         """Writes what became of a promise; what was written before stays.
@@ -485,14 +483,12 @@ class Registry:
 
     def _numbers(self, folder: str) -> list[int]:
         """The numbers that are taken in a folder such as `versions` or `history`, in order."""
-        base = self._uri(folder) + "/"
-        names = {info.uri.removeprefix(base).split("/")[0] for info in storage.list_objects(self._uri(folder))}
-        return sorted(int(name) for name in (name.removesuffix(".json") for name in names) if name.isdecimal())
+        names = (name.removesuffix("/").removesuffix(".json") for name in storage.names_in(self._uri(folder)))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def _record_names(self) -> list[str]:
-        base = self._uri("attempts") + "/"
-        names = (info.uri.removeprefix(base) for info in storage.list_objects(self._uri("attempts")))
-        return [name.removesuffix(".json") for name in names if "/" not in name and name.endswith(".json")]
+        names = storage.names_in(self._uri("attempts"))
+        return [name.removesuffix(".json") for name in names if name.endswith(".json")]
 
     def _attempts(self, names: list[str]) -> dict[str, Attempt]:
         found = in_parallel(lambda name: self._read(Attempt, self._uri("attempts", f"{name}.json")), names)
@@ -542,8 +538,8 @@ def open_root(root: str, *, create: bool) -> None:
 
 def tasks_in(root: str) -> list[str]:
     """Names of the tasks that a registry knows."""
-    names = {info.uri.removeprefix(root.rstrip("/") + "/").split("/")[0] for info in storage.list_objects(root)}
-    return sorted(name for name in names if name != MARKER and _NAME.fullmatch(name))
+    folders = [name.removesuffix("/") for name in storage.names_in(root) if name.endswith("/")]
+    return [name for name in folders if _NAME.fullmatch(name)]
 
 
 def in_parallel(call: Callable[..., Result], arguments: Iterable[object]) -> list[Result]:
@@ -553,6 +549,15 @@ def in_parallel(call: Callable[..., Result], arguments: Iterable[object]) -> lis
         return [call(each) for each in given]
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(call, given))
+
+
+def _digest_of_files(files: Mapping[str, Path]) -> str:
+    """SHA-256 over the name and the SHA-256 of every file."""
+    digests = {}
+    for name, path in files.items():
+        with path.open("rb") as stream:
+            digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest_of(digests)
 
 
 def _put(uri: str, path: Path) -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "list_objects",
     "list_strays",
     "local_path",
+    "names_in",
     "open_read",
     "read",
     "read_versioned",
@@ -127,6 +128,11 @@ def exists(uri: str) -> bool:
 def list_objects(prefix_uri: str) -> Iterator[ObjectInfo]:
     """Every object below a folder, at any depth, sorted by URI."""
     return _store(prefix_uri).list_objects(prefix_uri)
+
+
+def names_in(folder_uri: str) -> list[str]:
+    """Names of what lies directly in a folder, sorted; those of folders end with `/`. What they hold is not listed."""
+    return _store(folder_uri).names_in(folder_uri)
 
 
 def list_strays(prefix_uri: str) -> Iterator[ObjectInfo]:

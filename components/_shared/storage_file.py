@@ -85,6 +85,19 @@ class FileStore(Store):
                 if found is not None:
                     yield found
 
+    def names_in(self, folder: str) -> list[str]:
+        """See `Store`. What was deleted leaves its folder behind: one without any object is none."""
+        home = _path(folder)
+        try:
+            entries = list(os.scandir(home))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as cause:
+            raise _translated(cause, home) from cause
+        folders = [entry.name for entry in entries if entry.is_dir() and any(self.list_objects(entry.path))]
+        files = [entry.name for entry in entries if entry.is_file() and not is_hidden(entry.name)]
+        return sorted([*files, *(f"{name}/" for name in folders)])
+
     def glob(self, pattern: str) -> list[ObjectInfo]:
         """See `Store`."""
         encoded = pattern.startswith(_PREFIX)

@@ -87,6 +87,16 @@ class GcsStore(Store):
         """See `Store`."""
         return self._list(prefix.rstrip("/") + "/", hidden)
 
+    def names_in(self, folder: str) -> list[str]:
+        """See `Store`."""
+        bucket, name = split_uri(folder.rstrip("/") + "/", folder=True)
+        with _translated(folder):
+            blobs = _client(folder).list_blobs(bucket, prefix=name, delimiter="/", **_patience())
+            objects = [blob.name for blob in blobs if not blob.name.endswith("/") and not is_hidden(blob.name)]
+            # Known once the pages have been read.
+            folders = list(blobs.prefixes)
+        return sorted(found.removeprefix(name) for found in [*objects, *folders])
+
     def glob(self, pattern: str) -> list[ObjectInfo]:
         """See `Store`."""
         matches = glob_expression(pattern).match

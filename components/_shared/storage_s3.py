@@ -93,6 +93,18 @@ class S3Store(Store):
         """See `Store`."""
         return self._list(prefix.rstrip("/") + "/", hidden)
 
+    def names_in(self, folder: str) -> list[str]:
+        """See `Store`."""
+        bucket, name = split_uri(folder.rstrip("/") + "/", folder=True)
+        found: list[str] = []
+        with _translated(folder):
+            pages = _client(folder).get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=bucket, Prefix=name, Delimiter="/"):
+                keys = [each["Key"] for each in page.get("Contents", ())]
+                found += [key for key in keys if not key.endswith("/") and not is_hidden(key)]
+                found += [each["Prefix"] for each in page.get("CommonPrefixes", ())]
+        return sorted(key.removeprefix(name) for key in found)
+
     def glob(self, pattern: str) -> list[ObjectInfo]:
         """See `Store`."""
         matches = glob_expression(pattern).match

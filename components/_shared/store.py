@@ -63,6 +63,10 @@ class Store(ABC):
         """Every object below a folder, sorted by URI; those whose name starts with `HIDDEN` only, or all but those."""
 
     @abstractmethod
+    def names_in(self, folder: str) -> list[str]:
+        """Names of what lies directly in a folder, sorted: objects but for hidden ones, and folders with `/` behind."""
+
+    @abstractmethod
     def glob(self, pattern: str) -> list[ObjectInfo]:
         """The objects that match `*`, `?`, `[…]` (within a name) and `**` (across folders), sorted by URI."""
 

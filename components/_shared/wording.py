@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterable
 
 from components._shared.evidence import Estimate
 from components._shared.task import EvaluationSection
@@ -44,6 +46,13 @@ def with_interval(value: float, pair: tuple[float, float] | None) -> str:
     return f"{number(value, decimals)} [{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
 
 
+def decimals_beyond(value: float, limit: float, decimals: int | None) -> int | None:
+    """The decimals, or so many more that a value does not look like the limit that it lies beyond."""
+    if decimals is None or value == limit:
+        return decimals
+    return next((n for n in range(decimals, 13) if round(value, n) != round(limit, n)), decimals)
+
+
 def rows_word(count: int) -> str:
     """A number of rows."""
     return f"{count:,} row{'' if count == 1 else 's'}"
@@ -52,3 +61,18 @@ def rows_word(count: int) -> str:
 def sentence(text: str) -> str:
     """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
+
+
+def on_one_line(text: str) -> str:
+    """The text with what a terminal obeys or does not show written out: a line break as `\\n`, an escape as `\\x1b`."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def listed_values(values: Iterable[str]) -> str:
+    """`a, b`: values as a file holds them; one that could be taken for several, or for none, stands in quotes."""
+    return ", ".join(
+        json.dumps(value, ensure_ascii=False)
+        if ", " in value or '"' in value or value != value.strip() or not value
+        else value
+        for value in values
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,13 @@ from components._shared.windows import Windows
 from components.ingest.blocks import Block, Header
 from components.ingest.local_time import local_of
 from components.ingest.sources import File, read_sources
-from components.ingest.staging import SET_ASIDE, Staging
+from components.ingest.staging import SET_ASIDE, WITHOUT_LABEL, Staging
 from components.ingest.values import ColumnTypeError, Converted, convert
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from components._shared.task import ColumnType
 
 _EXAMPLES_OF_EACH = 5
 _EXAMPLES = 20
@@ -66,7 +68,8 @@ def ingest(*, listing: Listing, data: DataSection, windows: Windows, data_root: 
                 for batch in staging.rows():
                     writer.write(_with_cluster(batch, data))
                 shards = writer.close()
-            aside = _write_aside(staging, files, data_root)
+            aside = _write_all(staging.set_aside_rows(files), SET_ASIDE, data_root)
+            without_label = _write_all(staging.moments_without_label(), WITHOUT_LABEL, data_root)
         finally:
             staging.close()
     manifest = Manifest(
@@ -85,6 +88,7 @@ def ingest(*, listing: Listing, data: DataSection, windows: Windows, data_root: 
             "windows": digest_of(windows.model_dump(mode="json")),
         },
         set_aside=aside,
+        without_label=without_label,
         examples=examples,
         notices=(*listing.notices, *header.notices()),
     )
@@ -261,9 +265,11 @@ def _told(moment: Any) -> str:
     return "the beginning" if moment is None else moment.isoformat()
 
 
-def _write_aside(staging: Staging, files: list[str], data_root: str) -> tuple[Shard, ...]:
-    with ShardWriter(data_root, SET_ASIDE) as writer:
-        for batch in staging.set_aside_rows(files):
+def _write_all(
+    batches: Iterator[pa.RecordBatch], columns: Mapping[str, ColumnType], data_root: str
+) -> tuple[Shard, ...]:
+    with ShardWriter(data_root, columns) as writer:
+        for batch in batches:
             writer.write(batch)
         return writer.close()
 

@@ -35,6 +35,7 @@ SET_ASIDE: dict[str, ColumnType] = {
     "detail": "string",
     "values": "string",
 }
+WITHOUT_LABEL: dict[str, ColumnType] = {"_time": "timestamp"}
 
 _OUTPUT_ROWS = 32_768
 
@@ -188,6 +189,13 @@ class Staging:
             FROM aside JOIN files ON file = position >> {_ROW_BITS} {first} ORDER BY reason, position
             """
         ).to_arrow_reader(_OUTPUT_ROWS)
+
+    def moments_without_label(self) -> Iterator[pa.RecordBatch]:
+        """When the rows were whose label is missing though it should be known, in order; none in tasks without time."""
+        if self._created and self.has_time:
+            yield from self._database.sql(
+                "SELECT _time FROM staged WHERE state = 'label_missing' ORDER BY _time"
+            ).to_arrow_reader(_OUTPUT_ROWS)
 
     def _count(self, table: str) -> int:
         return self._one(f"SELECT count(*) FROM {table}")

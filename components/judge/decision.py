@@ -7,9 +7,9 @@ from components._shared.gates import HIGHER_IS_BETTER, METRIC_NAMES, Metric
 from components._shared.measuring.evidence_of_gain import chance_of_luck, gain_of, level_of_a_look
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome, Verdict, merge
+from components._shared.wording import decimals_beyond
 from components.judge.report.constants import constant_remark
 from components.judge.report.wording import (
-    decimals_beyond,
     decimals_of,
     extent,
     interval,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from components._shared import storage
 from components._shared.cache_epoch import cache_epoch
-from components._shared.columns import check_columns
+from components._shared.columns import check_columns, meaning_of
 from components._shared.contract import digest_of
 from components._shared.errors import DataError, InputError, NotFoundError, TaskError, TrainerError
 from components._shared.gates import DataGates, resolve_gates
@@ -18,9 +18,10 @@ from components._shared.image import code_digest
 from components._shared.known_registries import remember_registry
 from components._shared.ledger import Decisions
 from components._shared.looks import looks_in_a_quarter
-from components._shared.records import Baseline, Champion, ModelRef, Pointer
+from components._shared.records import Attempt, Baseline, Champion, ModelRef, Pointer
 from components._shared.registry import Registry
 from components._shared.task import (
+    BehaviourSection,
     DataSection,
     EvaluationSection,
     LearningSection,
@@ -96,6 +97,7 @@ class _Sections(NamedTuple):
     learning: LearningSection
     data_gates: DataGates
     evaluation: EvaluationSection
+    behaviour: BehaviourSection
 
 
 def plan(
@@ -147,12 +149,17 @@ def plan(
     models.open(create=True)
     remember_registry(data_root, registry)
     with _said_of(uri):
-        check_columns(task, schema)
+        columns = check_columns(task, schema)
+        data = data_section(task, schema)
+        evaluation = evaluation_section(task, meaning_of(data, columns))
         sections = _Sections(
-            data=data_section(task, schema),
+            data=data,
             learning=_learning(task, trainer, parameters, budget, others.get("train", "")),
             data_gates=resolve_gates(task.gates, task.problem, costs=bool(task.decision.costs)).data,
-            evaluation=evaluation_section(task),
+            evaluation=evaluation,
+            behaviour=behaviour_section(
+                evaluation, {name: columns.sources_of([name]) - {name} for name in task.used_features()}
+            ),
         )
         _check_size("the schema and the derived columns", sections.data)
         _check_size("features", sections.learning)
@@ -180,7 +187,12 @@ def plan(
             "code": _code(JUDGE, others),
         }
     )
-    baseline, pointer = _baseline(models, judgement, sections.evaluation, windows)
+    attempts = models.tries()
+    baseline, pointer = _baseline(models, attempts, judgement, sections.evaluation, windows)
+    # A settlement is written once: a quick cycle on a sample of the rows leaves it to a run that looks at all.
+    decisions = Decisions()
+    if sample == 1:
+        decisions = decisions_to_settle(models, attempts, baseline.champion, sections.evaluation, windows)
     return Plan(
         experiment=experiment,
         judgement=judgement,
@@ -192,11 +204,10 @@ def plan(
         gates=sections.evaluation.to_json(),
         scoring=scoring_section(task).to_json(),
         smoke_test=smoke_test_section(sections.evaluation).to_json(),
-        behaviour=behaviour_section(sections.evaluation).to_json(),
+        behaviour=sections.behaviour.to_json(),
         explanation=explanation_section(sections.evaluation).to_json(),
         looks=baseline.looks,
-        # A settlement is written once: a quick cycle on a sample of the rows leaves it to a run that looks at all.
-        decisions=(decisions_to_settle(models, sections.evaluation, windows) if sample == 1 else Decisions()).to_json(),
+        decisions=decisions.to_json(),
         champion=_json(baseline.champion),
         reference=_json(baseline.reference),
         previous=baseline.previous,
@@ -286,12 +297,12 @@ def _whole_numbers(value: Any) -> Any:
 
 
 def _baseline(
-    models: Registry, judgement: str, section: EvaluationSection, windows: Windows
+    models: Registry, attempts: Mapping[str, Attempt], judgement: str, section: EvaluationSection, windows: Windows
 ) -> tuple[Baseline, Pointer]:
     """What the candidate is judged against: as the registry stands, or as it stood when this was judged before."""
     champion, generation = models.champion()
     # Settled ones only: a superseded candidate is judged anew, against the champion that was faster.
-    attempt = models.attempt(judgement)
+    attempt = attempts.get(judgement)
     pointer = Pointer(
         task=models.task,
         generation=generation,
@@ -301,8 +312,8 @@ def _baseline(
     )
     if attempt is not None:
         return attempt.baseline, pointer
-    previous = _previous(models, windows)
-    looks = looks_in_a_quarter(models, section, windows, judgement)
+    previous = _previous(models, attempts, windows)
+    looks = looks_in_a_quarter(attempts.values(), section, windows, judgement)
     if champion is None:
         return Baseline(previous=previous, looks=looks), pointer
     return Baseline(
@@ -319,13 +330,11 @@ def _reference(models: Registry, champion: Champion) -> ModelRef | None:
     return models.version_ref(champion.reference)
 
 
-def _previous(models: Registry, windows: Windows) -> str:
+def _previous(models: Registry, attempts: Mapping[str, Attempt], windows: Windows) -> str:
     """The statistics of the latest attempt as of an earlier moment, losers too."""
-    earlier = [
-        (a.windows.as_of, a.created, name) for name, a in models.tries().items() if a.windows.as_of < windows.as_of
-    ]
+    earlier = [(a.windows.as_of, a.created, name) for name, a in attempts.items() if a.windows.as_of < windows.as_of]
     for _, _, name in sorted(earlier, reverse=True):
-        uri = models.file_of(name, "statistics.pb")
+        uri = models.file_of(attempts[name], "statistics.pb")
         if storage.exists(uri):
             return uri
     return ""

@@ -2,7 +2,8 @@
 
 ::
 
-    settlements of earlier decisions ────────────▶ those that are not there yet, each for ever; then, of this one:
+    settlements of earlier decisions ────────────▶ those that are not there yet, each for ever, unless the rows of this
+                                                   run are not what was to be delivered; then, of this one:
     judged before ───────────────────────────────▶ what was recorded then; nothing is written
     verdict is not `passed`, no override ────────▶ rejected: its model stays with the attempt, to be settled later
     only whether it is better cannot be told ────▶ undecided: the same, and nothing to be alarmed about
@@ -36,13 +37,23 @@ from components._shared.ledger import Settlements
 from components._shared.looks import looks_in_a_quarter
 from components._shared.model_files import MODEL_CARD, SAMPLES_JSON, SKETCHES_JSON, verify_model
 from components._shared.model_info import ModelInfo
-from components._shared.records import TURNED_DOWN, Attempt, Baseline, Champion, History, Lineage, Pointer, Promise
+from components._shared.records import (
+    TURNED_DOWN,
+    Attempt,
+    Baseline,
+    Champion,
+    History,
+    Lineage,
+    ModelRef,
+    Pointer,
+    Promise,
+)
 from components._shared.registry import Registry
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Verdict, merge
 from components._shared.windows import Windows
 from components.push.deployment import deploy, follow_champion, samples_of, wait_for_others
-from components.push.promises import loser_files, promise_of
+from components.push.promises import are_sound, loser_files, promise_of
 from components.push.server import Busy, Overtaken, Server
 
 Result = Literal["promoted", "rejected", "undecided", "superseded", "held", "already_champion", "not_served"]
@@ -177,8 +188,8 @@ def push(
         # A server that is not there is said before anything is recorded.
         server.told()
     models.open(create=True)
-    for settlement in settled.settlements:
-        # Where a model could not be asked there are no rows: a later run, which can ask it, has the say.
+    for settlement in settled.settlements if are_sound(candidate.verdict) else ():
+        # Where a model could not be asked, or labels were missing, there are no rows: a later run has the say.
         if settlement.whole.rows:
             models.record_settlement(settlement)
     pushed = _recorded_before(models, candidate) or _decide(models, candidate, server)
@@ -264,7 +275,7 @@ def _more_looks(models: Registry, candidate: _Candidate) -> str:
     """Why its share of the quarter's false alarms is smaller than `plan` knew; empty: it is not, or none was needed."""
     if candidate.override or candidate.baseline.champion is None or candidate.gates.champion.improve != "evidence":
         return ""
-    now = looks_in_a_quarter(models, candidate.gates, candidate.windows, candidate.judgement)
+    now = looks_in_a_quarter(models.tries().values(), candidate.gates, candidate.windows, candidate.judgement)
     if now <= candidate.baseline.looks:
         return ""
     return (
@@ -286,9 +297,7 @@ def _deploy(
 
 
 def _promoted(models: Registry, candidate: _Candidate, promotion: History, checks: tuple[Check, ...] = ()) -> Pushed:
-    return _record(
-        models, candidate, "promoted", promotion.why, promotion.version, move=promotion.number, checks=checks
-    )
+    return _record(models, candidate, "promoted", promotion.why, promotion.version, promotion=promotion, checks=checks)
 
 
 def _refusal(verdict: Verdict) -> Result:
@@ -316,13 +325,12 @@ def _record(
     reason: str,
     version: int | None = None,
     *,
-    move: int | None = None,
+    promotion: History | None = None,
     checks: tuple[Check, ...] = (),
 ) -> Pushed:
     verdict = _with_checks(candidate.verdict, checks)
-    promise, settled = candidate.promise, _to_be_settled(candidate, result)
-    if promise is not None and not settled:
-        promise = promise.model_copy(update={"due": None})
+    replaced = None if promotion is None else _replaced(models, candidate, promotion)
+    promise = _promise(candidate, result, replaced)
     attempt = Attempt(
         experiment=candidate.experiment,
         judgement=candidate.judgement,
@@ -332,6 +340,7 @@ def _record(
         reason=reason,
         version=version,
         baseline=candidate.baseline,
+        replaced=replaced,
         windows=candidate.windows,
         model_digest=candidate.info.digest,
         made_from=candidate.made_from,
@@ -339,21 +348,47 @@ def _record(
         overridden=reason.removeprefix(_OVERRIDDEN) if reason.startswith(_OVERRIDDEN) else "",
         promise=promise,
     )
+    settled = promise is not None and promise.due is not None
     kept = loser_files(candidate.model) if result in TURNED_DOWN and settled else {}
+    move = None if promotion is None else promotion.number
     with tempfile.TemporaryDirectory(prefix="saiki-push-") as scratch:
         judged = Path(scratch) / "verdict.json"
         judged.write_text(verdict.to_json(), encoding="utf-8")
-        recorded = models.record_attempt(attempt, {**kept, **candidate.files, "verdict.json": judged}, move=move)
+        earlier = models.record_attempt(attempt, {**kept, **candidate.files, "verdict.json": judged}, move=move)
     champion, _ = models.champion()
-    if recorded is not attempt:
-        return _replay(recorded, champion)
+    if earlier is not None:
+        return _replay(earlier, champion)
     return Pushed(result=result, version=version or _number(champion), reason=reason)
 
 
-def _to_be_settled(candidate: _Candidate, result: Result) -> bool:
-    """Of a quick cycle on a sample only what was promoted is: what it turned down is of no interest."""
-    due = candidate.promise is not None and candidate.promise.due is not None
-    return due and (result == "promoted" or not candidate.sampled)
+def _replaced(models: Registry, candidate: _Candidate, promotion: History) -> ModelRef | None:
+    """The champion whose place it took.
+
+    Where somebody overrides a judgement of long ago, that is not the one that it was judged against: `plan` replays
+    what was known then.
+    """
+    judged = candidate.baseline.champion
+    if promotion.previous is None:
+        return None
+    if judged is not None and judged.version == promotion.previous:
+        return judged
+    return models.version_ref(promotion.previous)
+
+
+def _promise(candidate: _Candidate, result: Result, replaced: ModelRef | None) -> Promise | None:
+    """What the attempt says of the future.
+
+    Of a quick cycle on a sample only what was promoted is settled: what it turned down is of no interest. And what has
+    replaced another champion than it was judged against promised nothing beside that one.
+    """
+    promise = candidate.promise
+    if promise is None:
+        return None
+    if candidate.sampled and result != "promoted":
+        promise = promise.model_copy(update={"due": None, "closed": None})
+    if result == "promoted" and replaced != candidate.baseline.champion:
+        promise = promise.model_copy(update={"gain": None})
+    return promise
 
 
 def _with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:

@@ -11,6 +11,7 @@ def settle(
     decisions: str,
     windows: str,
     gates: str,
+    data_gates: str,
     verdict: dsl.Output[dsl.Artifact],
     settlements: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
@@ -23,6 +24,7 @@ def settle(
         decisions: The decisions whose labels have matured since (JSON), from `plan`.
         windows: The windows of the run (JSON).
         gates: Limits on the model (JSON): which metric counts, how long a block is, and how few rows say nothing.
+        data_gates: Limits on the rows (JSON): how many labels may be missing.
         verdict: Whether the decisions were right (JSON); it judges them, not the candidate.
         settlements: Each promise beside what came true (JSON).
         metrics: How many promises were kept, broken, …, and what the newest decision gained.
@@ -30,6 +32,7 @@ def settle(
     """
     from pathlib import Path
 
+    from components._shared.gates import DataGates
     from components._shared.ledger import Decisions
     from components._shared.manifest import Manifest
     from components._shared.task import EvaluationSection
@@ -42,5 +45,6 @@ def settle(
         decisions=Decisions.from_json(decisions, where="decisions"),
         windows=Windows.from_json(windows, where="windows"),
         section=EvaluationSection.from_json(gates, where="gates"),
+        data_gates=DataGates.from_json(data_gates, where="data_gates"),
     )
     write(result, verdict=verdict, settlements=settlements, metrics=metrics, summary=summary)

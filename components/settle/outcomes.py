@@ -1,7 +1,8 @@
 """What became of a promise: the rules, and the sentences.
 
-With `gain` the improvement over the champion on all later rows, `[low, high]` its 95 % interval, `t` what the gates
-tolerated the candidate to be worse, and `over` the improvement over a constant. The first line that holds decides.
+With `gain` the improvement over the champion on all later rows, `[low, high]` its 95 % interval, `over` the improvement
+over a constant, `t` how much worse a promoted one was allowed to be (`Promise.tolerated`), and `w` by how much a
+rejected one must have been better to matter (`Promise.worth`). The first line that holds decides.
 
 ::
 
@@ -10,17 +11,32 @@ tolerated the candidate to be worse, and `over` the improvement over a constant.
                 promised - gain > √(half width² + half width²)     short         clearly less than was promised
                 low ≥ -t                                           kept
                 otherwise                                          cannot_tell
-    rejected    low > 0, gain > t, and not high of over < 0        missed        clearly better than what was kept
-                high ≤ t, or low > 0 and gain ≤ t                  kept          no better, but for what is tolerated
+    rejected    low > 0, gain > w, and not high of over < 0        missed        clearly better than what was kept
+                high ≤ w, or low > 0 and gain ≤ w                  kept          no better, but for what is no matter
                 otherwise                                          cannot_tell
 
+`t` is zero where a candidate must be better beyond doubt to be promoted: of one that is clearly worse, however little,
+the promise is broken. It is the tolerance of the primary metric where a rule lets in what is slightly worse:
+
+::
+
+    improve     undecided    a candidate is promoted if it is          t
+    evidence    keep         better beyond doubt                       0
+    evidence    promote      that, or not worse beyond its tolerance   worse_by
+    point       any          better by its estimate                    worse_by
+    no          any          not worse beyond its tolerance            worse_by
+
+What lies between -t and zero with its whole interval is clearly worse, as was allowed: that is said, and not alarmed
+about.
+
 The rows that judged and those that settle are different ones, so the variances of the two gains add up. Too few rows or
-days (`gates.metric.min_rows`, `min_days`), or no interval: *cannot tell*, whatever the figures say.
+days (`gates.metric.min_rows`, `min_days`), or no interval: *cannot tell*, whatever the figures say. What has replaced
+another champion than it was judged against promised no gain over it, and cannot fall short of one.
 
-What is tolerated the one way is no loss the other way: of many equal models that were turned down, one in forty looks
-better by luck after each block, and few of them by that much.
+`w` is the smallest difference worth finding (`gates.champion.smallest`), else the tolerance: of many equal models that
+were turned down, one in forty looks better by luck after each block, and few of them by that much.
 
-The first model of a task replaced nothing: `over` stands for `gain`, and nothing is tolerated. One that was rejected
+The first model of a task replaced nothing: `over` stands for `gain`, and `t` and `w` are zero. One that was rejected
 then is never missed, for no model was kept in its place.
 """
 
@@ -59,13 +75,15 @@ class _Measured:
         gain: Improvement over the champion; without one, over the constant.
         interval: Its own.
         over: Improvement over the constant.
-        tolerated: How much worse is no matter.
+        tolerated: How much worse a promoted one may be.
+        worth: By how much a rejected one must be better to matter.
     """
 
     gain: Estimate
     interval: Pair
     over: Estimate | None
     tolerated: float
+    worth: float
 
     @property
     def below_constant(self) -> bool:
@@ -87,8 +105,14 @@ def outcome_of(decision: Decision, whole: Block, section: EvaluationSection) -> 
     if gain is None or gain.interval is None or (why := _too_few(whole, section)):
         why = _too_few(whole, section) or f"{_metric(decision)} has no value, or no interval, on the later rows."
         return Settled("cannot_tell", why, gain)
-    tolerated = 0.0 if decision.champion is None else decision.promise.tolerated
-    found = _Measured(gain=gain, interval=gain.interval, over=over, tolerated=tolerated)
+    first = decision.champion is None
+    found = _Measured(
+        gain=gain,
+        interval=gain.interval,
+        over=over,
+        tolerated=0.0 if first else decision.promise.tolerated,
+        worth=0.0 if first else decision.promise.worth,
+    )
     outcome = _of_promoted(decision, found) if decision.result == "promoted" else _of_rejected(decision, found)
     reason = f"{_told(decision, found, whole, section)} {_conclusion(decision, found, outcome)}"
     return Settled(outcome, reason, gain, _proposal(decision, found, outcome, whole, section))
@@ -97,7 +121,7 @@ def outcome_of(decision: Decision, whole: Block, section: EvaluationSection) -> 
 def name_of(decision: Decision, section: EvaluationSection) -> str:
     """A decision by name, such as `version 2, promoted as of 2013-10-01`."""
     who = f"version {decision.candidate.version}, " if decision.result == "promoted" else ""
-    return f"{who}{decision.result} as of {_day(decision.as_of, section)}"
+    return f"{who}{decision.result} as of {day_of(decision.as_of, section)}"
 
 
 def _of_promoted(decision: Decision, found: _Measured) -> Outcome:
@@ -118,9 +142,9 @@ def _of_rejected(decision: Decision, found: _Measured) -> Outcome:
     low, high = found.interval
     if low > 0 and found.below_constant:
         return "cannot_tell"
-    if low > 0 and found.gain.value > found.tolerated:
+    if low > 0 and found.gain.value > found.worth:
         return "cannot_tell" if decision.champion is None else "missed"
-    return "kept" if high <= found.tolerated or low > 0 else "cannot_tell"
+    return "kept" if high <= found.worth or low > 0 else "cannot_tell"
 
 
 def _was_above_constant(decision: Decision) -> bool:
@@ -154,32 +178,61 @@ def _told(decision: Decision, found: _Measured, whole: Block, section: Evaluatio
 
 
 def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
-    other, tolerated = _other(decision), number(found.tolerated)
-    match outcome, decision.result:
-        case "kept", "promoted":
-            return "The promise was kept."
-        case "kept", _ if found.interval[0] > 0:
-            return f"It would have been better than {other}, but by no more than the tolerated {tolerated}."
-        case "kept", _:
-            return f"It was right to keep {other}." if decision.champion is not None else "It was right to reject it."
-        case "short", _:
-            return f"That is clearly less than was promised, but not clearly worse than {other}."
-        case "broken", _ if decision.champion is not None and found.interval[1] < -found.tolerated:
-            beyond = f", and by more than the {tolerated} that is tolerated" if found.tolerated else ""
+    if decision.result == "promoted":
+        return _of_a_promotion(decision, found, outcome)
+    return _of_a_rejection(decision, found, outcome)
+
+
+def _of_a_promotion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
+    other = _other(decision)
+    match outcome:
+        case "kept":
+            worse = _worse_as_was_allowed(decision, found)
+            return f"That is {worse}: the promise was kept." if worse else "The promise was kept."
+        case "short":
+            worse = _worse_as_was_allowed(decision, found)
+            beside = f"and {worse}" if worse else f"but not clearly worse than {other}"
+            return f"That is clearly less than was promised, {beside}."
+        case "broken" if decision.champion is not None and found.interval[1] < -found.tolerated:
+            beyond = f", and by more than the {number(found.tolerated)} that is tolerated" if found.tolerated else ""
             return f"That is clearly worse than {other}, which it replaced{beyond}: the promise is broken."
-        case "broken", _:
+        case "broken":
             assert found.over is not None
             return f"A constant is better by {_amount(found.over)}: the promise is broken."
-        case "missed", _:
+        case _ if worse := _worse_as_was_allowed(decision, found):
+            return f"That is {worse}."
+        case _:
+            more = f" by more than the tolerated {number(found.tolerated)}" if found.tolerated else ""
+            return f"The interval is too wide to say that it is not worse than {other}{more}."
+
+
+def _worse_as_was_allowed(decision: Decision, found: _Measured) -> str:
+    """That it is clearly worse, and yet no promise is broken; empty: it is not clearly worse."""
+    low, high = found.interval
+    if high >= 0:
+        return ""
+    worse = f"clearly worse than {_other(decision)}"
+    if not found.tolerated:
+        return f"{worse}, which it never promised to beat"
+    within = "within" if low >= -found.tolerated else "not clearly by more than"
+    return f"{worse}, but {within} the tolerated {number(found.tolerated)}"
+
+
+def _of_a_rejection(decision: Decision, found: _Measured, outcome: Outcome) -> str:
+    other = _other(decision)
+    match outcome:
+        case "kept" if found.interval[0] > 0:
+            little = f"no more than {number(found.worth)}, too little to matter"
+            return f"It would have been better than {other}, but by {little}."
+        case "kept":
+            return f"It was right to keep {other}." if decision.champion is not None else "It was right to reject it."
+        case "missed":
             # No command: a run of then, begun again, is answered by its record, and a new one may make another model.
             return (
                 f"It would clearly have been better than {other}, which was kept. Its model and its report lie in "
                 f"attempts/{decision.record} of the registry; a new run, with the trainer and the parameters that the "
                 "report names, is judged anew."
             )
-        case _, "promoted":
-            worse = f"worse than {other}" + (f" by more than the tolerated {tolerated}" if found.tolerated else "")
-            return f"The interval is too wide to say that it is not {worse}."
         case _ if found.interval[0] > 0 and found.below_constant:
             return f"It would have been better than {other}, but a constant is better than both."
         case _ if decision.champion is None:
@@ -189,9 +242,9 @@ def _conclusion(decision: Decision, found: _Measured, outcome: Outcome) -> str:
 
 
 def _proposal(decision: Decision, found: _Measured, outcome: Outcome, whole: Block, section: EvaluationSection) -> str:
-    """The rollback that would put it right; whether that version is still the champion, a settlement does not know."""
+    """The rollback that would put it right; of a version that is champion no more there is nothing to roll back."""
     champion = decision.champion
-    if champion is None or outcome != "broken" or found.gain.value >= 0:
+    if not decision.current or champion is None or outcome != "broken" or found.gain.value >= 0:
         return ""
     task = f" --task-name {shlex.quote(section.task)}" if section.task else ""
     rows = f"{whole.rows:,} later rows"
@@ -227,7 +280,7 @@ def _half_width(interval: Pair) -> float:
     return (interval[1] - interval[0]) / 2
 
 
-def _day(moment: datetime, section: EvaluationSection) -> str:
+def day_of(moment: datetime, section: EvaluationSection) -> str:
     """A moment on the task's calendar: the day, and the time where it is not midnight."""
     local = moment.astimezone(zone(section.timezone))
     return f"{local:%Y-%m-%d}" if f"{local:%H%M%S}" == "000000" else f"{local:%Y-%m-%dT%H:%M}"

@@ -14,7 +14,15 @@ import click
 
 from components._shared.evidence import Estimate
 from components._shared.gates import METRIC_NAMES
-from components._shared.ledger import Block, Decision, Settlement, gain_of, gain_over_constant, promised_gain
+from components._shared.ledger import (
+    Block,
+    Decision,
+    Settlement,
+    decision_of,
+    gain_of,
+    gain_over_constant,
+    promised_gain,
+)
 from components._shared.records import TURNED_DOWN, Attempt, Champion, ModelRef, Promise
 from components._shared.registry import Registry, in_parallel
 from components._shared.windows import zone
@@ -48,18 +56,8 @@ class Entry:
     @property
     def decision(self) -> Decision:
         """As a run would settle it, but for where the model is."""
-        attempt = self.attempt
-        return Decision(
-            record=self.record,
-            judgement=attempt.judgement,
-            result="promoted" if attempt.result == "promoted" else "rejected",
-            as_of=attempt.windows.as_of,
-            why=attempt.reason,
-            overridden=attempt.overridden,
-            candidate=ModelRef(version=attempt.version or 0, uri="", digest=attempt.model_digest),
-            champion=attempt.baseline.champion,
-            promise=self.promise,
-        )
+        candidate = ModelRef(version=self.attempt.version or 0, uri="", digest=self.attempt.model_digest)
+        return decision_of(self.record, self.attempt, self.promise, candidate)
 
     @property
     def blocks(self) -> list[Block]:
@@ -91,10 +89,11 @@ def ledger(registry: str, task_name: str, settings: Path | None, html: Path | No
     champion, _ = found.champion()
     entries = entries_of(found)
     broken = broken_promise(entries, champion)
-    proposal = "" if broken is None else _complete(broken.proposal, found)
+    proposal = "" if broken is None else proposed_now(broken, champion, found).proposal
+    unpromised = without_promise(entries, champion, found)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(_page(found.task, entries), encoding="utf-8")
+        html.write_text(_page(found, champion, entries, unpromised), encoding="utf-8")
     if as_json:
         print_json(
             {
@@ -103,6 +102,7 @@ def ledger(registry: str, task_name: str, settings: Path | None, html: Path | No
                 "html": "" if html is None else str(html),
                 "broken": broken is not None,
                 "proposal": proposal,
+                "unpromised": unpromised,
                 "decisions": [_plain(entry) for entry in entries],
             }
         )
@@ -110,6 +110,8 @@ def ledger(registry: str, task_name: str, settings: Path | None, html: Path | No
         _print(found, champion, entries)
         if html is not None:
             click.echo(f"{html}\n")
+        if unpromised:
+            click.echo(unpromised)
         if broken is not None:
             click.echo(f"The promise of version {broken.decision.candidate.version}, the champion, is broken.")
             if proposal:
@@ -135,20 +137,52 @@ def entries_of(registry: Registry) -> list[Entry]:
 
 def broken_promise(entries: list[Entry], champion: Champion | None) -> Settlement | None:
     """The settlement by which the promise of the present champion is broken, if it is."""
-    if champion is None:
-        return None
-    own = (entry for entry in entries if entry.attempt.result == "promoted")
-    entry = next((entry for entry in own if entry.attempt.version == champion.version), None)
+    entry = _promotion_of(entries, champion)
     return entry.last if entry is not None and entry.last is not None and entry.last.outcome == "broken" else None
 
 
-def _page(task: str, entries: list[Entry]) -> str:
+def without_promise(entries: list[Entry], champion: Champion | None, registry: Registry) -> str:
+    """That nobody promised anything of the present champion, so that nothing is settled; empty: somebody did."""
+    if champion is None or _promotion_of(entries, champion) is not None:
+        return ""
+    who = f"The champion, version {champion.version},"
+    judged = (move for move in registry.moves() if move.version == champion.version and move.judgement)
+    if next(judged, None) is None:
+        return f"{who} was promoted by hand: nothing was promised."
+    return f"{who} promised nothing: no rows could judge it, or the run that promoted it did not end."
+
+
+def proposed_now(settlement: Settlement, champion: Champion | None, registry: Registry) -> Settlement:
+    """A settlement with the command that can be pasted today: only the present champion can be rolled back.
+
+    Args:
+        settlement: As it was written.
+        champion: Of today.
+        registry: Where the command is to look; it is named where it is not the default one.
+    """
+    proposal = settlement.proposal
+    if champion is None or settlement.decision.candidate.version != champion.version:
+        proposal = ""
+    if proposal and registry.root != DEFAULT_REGISTRY:
+        proposal = f"{proposal} --registry {shlex.quote(registry.root)}"
+    return settlement.model_copy(update={"proposal": proposal})
+
+
+def _promotion_of(entries: list[Entry], champion: Champion | None) -> Entry | None:
+    """The decision that made the present champion a version, with its promise."""
+    if champion is None:
+        return None
+    own = (entry for entry in entries if entry.attempt.result == "promoted")
+    return next((entry for entry in own if entry.attempt.version == champion.version), None)
+
+
+def _page(registry: Registry, champion: Champion | None, entries: list[Entry], notice: str) -> str:
     from components.judge.report.ledger import render_ledger
 
-    settled = [entry.last for entry in entries if entry.last is not None]
+    settled = [proposed_now(entry.last, champion, registry) for entry in entries if entry.last is not None]
     waiting = [entry.decision for entry in entries if entry.last is None]
     timezone = entries[0].attempt.windows.timezone if entries else "UTC"
-    return render_ledger(task, settled, waiting, timezone=timezone)
+    return render_ledger(registry.task, settled, waiting, timezone=timezone, notice=notice)
 
 
 def _print(registry: Registry, champion: Champion | None, entries: list[Entry]) -> None:
@@ -158,28 +192,35 @@ def _print(registry: Registry, champion: Champion | None, entries: list[Entry]) 
         return
     click.echo(f"{registry.task}: {now}\n")
     shown = entries[:_LATEST]
+    newest = entries[0].attempt.windows.as_of
     print_table(
         [f"decision ({len(shown)} of {len(entries)})", "as of", "expected", "came true", "rows", "outcome"],
-        [_row(entry) for entry in shown],
+        [_row(entry, newest) for entry in shown],
         notes=["\n".join(_notes(entry)) for entry in shown],
     )
 
 
-def _row(entry: Entry) -> list[str]:
+def _row(entry: Entry, newest: datetime) -> list[str]:
     attempt, promise, last = entry.attempt, entry.promise, entry.last
-    champion = attempt.baseline.champion
+    champion = entry.decision.champion
     beside = "a constant" if champion is None else f"version {champion.version}"
     promised = promised_gain(promise, champion)
-    due = promise.due
-    waiting = "not to be settled" if due is None else f"due {_day(due, entry)}"
     return [
         f"version {attempt.version}" if attempt.result == "promoted" else attempt.result,
         _day(attempt.windows.as_of, entry),
         f"{METRIC_NAMES[promise.metric]} {_signed(promised)} over {beside}",
         "" if last is None else _signed(last.gain),
         "" if last is None else f"{last.whole.rows:,}",
-        waiting if last is None else last.outcome.replace("_", " "),
+        _waiting(entry, newest) if last is None else last.outcome.replace("_", " "),
     ]
+
+
+def _waiting(entry: Entry, newest: datetime) -> str:
+    """What is to be expected of a decision that is not settled, where the latest one was as of the given moment."""
+    due, closed = entry.promise.due, entry.promise.closed
+    if due is None:
+        return "not to be settled"
+    return f"due {_day(due, entry)}" if closed is None or newest <= closed else "not settled in time"
 
 
 def _notes(entry: Entry) -> Iterator[str]:
@@ -199,15 +240,8 @@ def _gain(entry: Entry, block: Block) -> Estimate | None:
     figures = block.metrics.get(entry.promise.metric)
     if figures is None:
         return None
-    of = gain_over_constant if entry.attempt.baseline.champion is None else gain_of
+    of = gain_over_constant if entry.decision.champion is None else gain_of
     return of(entry.promise.metric, figures)
-
-
-def _complete(proposal: str, registry: Registry) -> str:
-    """The command, with the registry that was looked into."""
-    if not proposal or registry.root == DEFAULT_REGISTRY:
-        return proposal
-    return f"{proposal} --registry {shlex.quote(registry.root)}"
 
 
 def _signed(gain: Estimate | None) -> str:

@@ -24,6 +24,7 @@ from components.push.deployment import deploy as deployed
 from components.push.deployment import follow_champion, samples_of, server_of
 from components.push.server import Overtaken
 from pipelines.cluster.settings import settings_of_a_cluster
+from pipelines.commands.ledger import proposed_now
 from pipelines.commands.registry_options import CLUSTER, JSON, is_default, registry_of, registry_options
 from pipelines.commands.tables import plain, print_json, print_table
 
@@ -36,22 +37,23 @@ _SHORTEST_GRACE_DAYS = 1
 _WHY = click.option("--why", required=True, help="The reason, for the record.")
 
 
-def _page(registry: Registry, name: str) -> bytes:
+def _page(registry: Registry, name: str, attempt: Attempt) -> bytes:
     """The recorded page of an attempt; written anew where it is known by now what happened afterwards."""
-    recorded = storage.read(registry.file_of(name, "report.html"))
+    recorded = storage.read(registry.file_of(attempt, "report.html"))
     settlements = registry.settlements(name)
     if not settlements:
         return recorded
     from components._shared.facts import Facts
     from components.judge.report.page import render
 
-    uri = registry.file_of(name, "evidence.json")
+    uri = registry.file_of(attempt, "evidence.json")
     try:
         facts = Facts.from_json(storage.read(uri), where=uri)
     except (InputError, NotFoundError) as cause:
         click.echo(f"What happened afterwards is not on this page, but in saiki ledger: {cause.what}", err=True)
         return recorded
-    return render(facts, tuple(settlements)).encode()
+    champion, _ = registry.champion()
+    return render(facts, tuple(proposed_now(each, champion, registry) for each in settlements)).encode()
 
 
 def _serving_options(command: Command) -> Command:
@@ -246,9 +248,9 @@ def report(
     name, attempt = _chosen(found, version, judgement)
     path = out or Path(f"{found.task}-{name.split('.')[0][:12]}.html")
     try:
-        page = _page(found, name)
+        page = _page(found, name, attempt)
     except NotFoundError as cause:
-        raise InputError("This attempt has no report", where=found.file_of(name, "report.html")) from cause
+        raise InputError("This attempt has no report", where=found.file_of(attempt, "report.html")) from cause
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(page)
     if as_json:
@@ -275,6 +277,8 @@ def gc(
 ) -> None:
     """Removes rows that no version, no recorded attempt and no recent run needs, and what killed runs left.
 
+    The model of a rejected candidate goes as well, once nothing can settle its promise any more: its record stays.
+
     The data root knows the registries that it was used with: all of them are looked into.
 
     \b
@@ -296,8 +300,9 @@ def gc(
         return
     click.echo(
         f"{data_root}: {len(garbage.shards)} shards, {len(garbage.manifests)} manifests, "
-        f"{len(garbage.checkpoints)} files of checkpoints, "
-        f"{len(garbage.versions)} of unfinished versions and {len(garbage.strays)} temporary files "
+        f"{len(garbage.checkpoints)} files of checkpoints, {len(garbage.versions)} of unfinished versions, "
+        f"{len(garbage.losers)} of rejected models whose book is closed, {len(garbage.unrecorded)} of attempts without "
+        f"a record and {len(garbage.strays)} temporary files "
         f"({garbage.bytes / 1e6:,.1f} MB) are older than {grace} and needed by nothing; "
         f"{garbage.kept_shards} shards stay."
     )
@@ -374,6 +379,8 @@ def _counts(garbage: Garbage) -> dict[str, Any]:
         "temporary_files": [info.uri for info in garbage.strays],
         "checkpoints": [info.uri for info in garbage.checkpoints],
         "unfinished_versions": [info.uri for info in garbage.versions],
+        "rejected_models": [info.uri for info in garbage.losers],
+        "unrecorded_attempts": [info.uri for info in garbage.unrecorded],
         "registries": list(garbage.registries),
         "bytes": garbage.bytes,
         "kept_shards": garbage.kept_shards,

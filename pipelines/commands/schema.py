@@ -210,14 +210,14 @@ def _proposal(uri: str | None, registry: str, task: str) -> tuple[str, str]:
     if uri is not None:
         return uri, storage.read(uri).decode()
     records = Registry(registry, task)
-    names = list(records.tries())
-    if not names:
+    attempts = list(records.tries().values())
+    if not attempts:
         raise InputError(
             f"No run of '{task}' is recorded",
             where=registry,
             fix="run the pipeline first, or give --registry or --proposal",
         )
-    latest = records.file_of(names[-1], "evidence.json")
+    latest = records.file_of(attempts[-1], "evidence.json")
     # Of the run's facts only those about the data are needed.
     evidence = DataEvidence.from_value(load_yaml(storage.read(latest))["data"], where=latest)
     return f"the run recorded in {latest}", evidence.proposal

@@ -140,6 +140,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 decisions=planned.outputs["decisions"],
                 windows=planned.outputs["windows"],
                 gates=planned.outputs["gates"],
+                data_gates=planned.outputs["data_gates"],
             )
         )
         trained = place(
@@ -208,6 +209,7 @@ def build(profile: Profile | None = None, settings: ClusterSettings | None = Non
                 model=trained.outputs["model"],
                 registered=planned.outputs["champion"],
                 gates=planned.outputs["gates"],
+                windows=planned.outputs["windows"],
             )
         )
         behaved = place(

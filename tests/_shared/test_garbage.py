@@ -10,13 +10,16 @@ import pytest
 
 from components._shared import storage
 from components._shared.errors import CorruptError, RegistryError
+from components._shared.evidence import Estimate
 from components._shared.garbage import find_garbage, remove_garbage
 from components._shared.known_registries import remember_registry
 from components._shared.manifest import Manifest, Shard
+from components._shared.model_files import read_model_info, registered_model
 from components._shared.model_info import ModelInfo
-from components._shared.records import Attempt, Baseline, Lineage
+from components._shared.records import Attempt, Baseline, Lineage, Promise
 from components._shared.registry import Registry
 from components._shared.windows import Windows
+from components.push.promises import loser_files
 
 WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
 
@@ -42,6 +45,7 @@ class Data:
             columns={},
             shards=tuple(self.shard(shard) for shard in shards),
             set_aside=(self.shard(set_aside),) if set_aside else (),
+            without_label=(self.shard(f"when {set_aside} were"),) if set_aside else (),
             count=1,
             made_from={"examples": made_from} if made_from else {},
         )
@@ -94,10 +98,11 @@ def test_what_attempts_need_stays_and_the_rest_goes(data: Data) -> None:
     garbage = find_garbage(data.data, [data.registry.root], older_than=later())
     assert {storage.read(info.uri).decode() for info in garbage.shards} == {"d", "e", "f"}
     assert len(garbage.manifests) == 2
-    assert (garbage.kept_shards, garbage.kept_manifests, garbage.elsewhere) == (4, 3, 0)
-    assert data.there() == {"a", "b", "bad rows", "c", "d", "e", "f"}, "looking removes nothing"
+    assert (garbage.kept_shards, garbage.kept_manifests, garbage.elsewhere) == (5, 3, 0)
+    kept = {"a", "b", "bad rows", "when bad rows were", "c"}
+    assert data.there() == kept | {"d", "e", "f"}, "looking removes nothing"
     assert remove_garbage(data.data, garbage) == 5
-    assert data.there() == {"a", "b", "bad rows", "c"}
+    assert data.there() == kept
     assert b'"epoch":1' in storage.read(storage.join(data.data, "cache-epoch.json"))
     assert data.collect(later()) == 0
     assert b'"epoch":1' in storage.read(storage.join(data.data, "cache-epoch.json"))
@@ -212,6 +217,110 @@ def test_checkpoints_that_nobody_goes_on_with_go(data: Data) -> None:
     assert data.collect(between) == 2
     left = {info.uri.split("/checkpoints/")[1] for info in storage.list_objects(data.data)}
     assert left == {"young/0.npz", "young/latest.json"}
+
+
+CLOSED = datetime(2013, 11, 1, tzinfo=UTC)
+
+
+def reject(
+    data: Data, judgement: str, model: Path, *, as_of: datetime = WINDOWS.as_of, result: str = "rejected"
+) -> None:
+    """As `push`: the record of a loser, whose model stays with it until its book is closed."""
+    files = loser_files(model)
+    (model.parent / "report.html").write_text(judgement)
+    data.registry.record_attempt(
+        Attempt.model_validate(
+            {
+                "experiment": "e", "judgement": judgement, "task": "flights", "outcome": "failed", "result": result,
+                "reason": "r", "baseline": Baseline(), "windows": Windows(as_of=as_of, timezone="UTC"),
+                "model_digest": read_model_info(model).digest, "made_from": {}, "created": datetime.now(UTC),
+                "promise": Promise(metric="auc", candidate=Estimate(value=0.7), closed=CLOSED),
+            }
+        ),
+        {**files, "report.html": model.parent / "report.html"},
+    )  # fmt: skip
+
+
+def test_a_rejected_model_goes_once_no_run_settles_its_promise_any_more(
+    data: Data, make_model: Callable[..., Path]
+) -> None:
+    reject(data, "lost", make_model("lost"))
+    reject(data, "undecided", make_model("undecided"), result="undecided")
+    # A run as of the last moment settles it: what is older than any grace period by the clock is not enough.
+    reject(data, "last", make_model("last"), as_of=CLOSED)
+    assert data.collect(later()) == 0
+    reject(data, "next", make_model("next"), as_of=CLOSED + timedelta(days=1))
+    assert data.collect(datetime.now(UTC) - timedelta(minutes=5)) == 0, "the grace period"
+    garbage = find_garbage(data.data, [data.registry.root], older_than=later())
+    attempts = data.registry.tries()
+    assert all(data.registry.attempted_model(attempt) for attempt in attempts.values()), "looking removes nothing"
+    assert len(garbage.losers) == 4 * 5
+    assert remove_garbage(data.data, garbage) == 4 * 5
+    for judgement, attempt in attempts.items():
+        assert data.registry.attempted_model(attempt) is None
+        assert storage.read(data.registry.file_of(attempt, "report.html")).decode() == judgement
+    assert data.registry.tries() == attempts
+    assert data.collect(later()) == 0
+
+
+def test_the_model_of_a_version_stays_however_long_its_book_is_closed(
+    local: Data, make_model: Callable[..., Path]
+) -> None:
+    model = make_model("won")
+    local.registry.add_version(model, lineage_of(model, "won"))
+    reject(local, "won", model, result="promoted")
+    reject(local, "next", make_model("next"), as_of=CLOSED + timedelta(days=1))
+    garbage = find_garbage(local.data, [local.registry.root], older_than=later())
+    assert {info.uri.split("/attempts/")[1].split("/")[0] for info in garbage.losers} == {"next"}
+
+
+def record_half(data: Data, judgement: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a writer that is killed after the last file, before the record."""
+    create = storage.create
+
+    def killed(uri: str, content: bytes | Path) -> str:
+        if uri.endswith(f"/attempts/{judgement}.json"):
+            raise KeyboardInterrupt
+        return create(uri, content)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(storage, "create", killed)
+        reject(data, judgement, model)
+
+
+def test_files_of_an_attempt_that_no_record_names_go_and_all_others_stay(
+    data: Data, make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_half(data, "j", make_model("killed"), monkeypatch)
+    reject(data, "j", make_model("another"))
+    others = [storage.join(data.registry.root, "flights/attempts/j", name) for name in ("settled/x.json", "notes.txt")]
+    for uri in others:
+        storage.create(uri, b"")
+    (attempt,) = data.registry.tries().values()
+    garbage = find_garbage(data.data, [data.registry.root], older_than=later())
+    assert len(garbage.unrecorded) == 6
+    assert remove_garbage(data.data, garbage) == 6
+    assert data.registry.attempted_model(attempt) is not None
+    assert storage.read(data.registry.file_of(attempt, "report.html")) == b"j"
+    assert all(storage.exists(uri) for uri in others)
+    assert data.collect(later()) == 0
+
+
+def test_files_without_a_record_that_a_writer_goes_on_with_meanwhile_are_spared(
+    data: Data, make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model()
+    record_half(data, "j", model, monkeypatch)
+    garbage = find_garbage(data.data, [data.registry.root], older_than=later())
+    assert len(garbage.unrecorded) == 6
+    time.sleep(1.1)
+    monkeypatch.setattr(storage, "REFRESH_AFTER", timedelta(0))
+    reject(data, "j", model)
+    assert remove_garbage(data.data, garbage) == 0
+    kept = data.registry.attempted_model(data.registry.tries()["j"])
+    assert kept is not None
+    with registered_model(kept):
+        pass
 
 
 def lineage_of(model: Path, judgement: str) -> Lineage:

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from components._shared.evidence import Estimate, Figures
 from components._shared.gates import BehaviourGates, ChampionGates, Metric, MetricGates, PromiseGates
-from components._shared.ledger import blocks_after, blocks_to_settle, gain_of, gain_over_constant, promised_gain
+from components._shared.ledger import (
+    blocks_after,
+    blocks_to_settle,
+    closes,
+    first_as_of,
+    gain_of,
+    gain_over_constant,
+    promised_gain,
+)
 from components._shared.records import ModelRef, Promise
 from components._shared.task import EvaluationSection
-from components._shared.windows import Window, Windows, zone
+from components._shared.windows import Cadence, Window, Windows, ceil, parse_span, zone
+from components.plan.schedule_windows import labelled_until
 
 NEW_YORK = "America/New_York"
 CHAMPION = ModelRef(version=1, uri="file:///1", digest="d")
@@ -70,7 +79,9 @@ def test_their_length_and_number_can_be_declared() -> None:
     [
         (day(2013, 10, 30), None, []),
         (day(2013, 10, 31), None, [1]),
-        (day(2014, 3, 1), None, [1, 2, 3]),
+        (day(2014, 1, 29), None, [1, 2, 3]),
+        # A block's time after the last one the book is closed.
+        (day(2014, 1, 30), None, []),
         # The rows of a short window begin after the first block did.
         (day(2013, 12, 30), day(2013, 10, 2), [2, 3]),
         (day(2013, 12, 30), day(2013, 10, 1), [1, 2, 3]),
@@ -80,6 +91,60 @@ def test_only_blocks_of_which_every_row_and_label_is_there_are_settled(
     until: datetime, start: datetime | None, numbers: list[int]
 ) -> None:
     assert list(blocks_to_settle(day(2013, 10, 1), section(), windows(until, start))) == numbers
+
+
+CADENCES: list[Cadence] = ["hourly", "daily", "weekly", "monthly"]
+
+
+def runs(cadence: Cadence, known_after: str, first: datetime, days: int) -> list[Windows]:
+    """As `plan` makes them, one after the other."""
+    found = []
+    as_of = ceil(first, cadence, NEW_YORK)
+    while as_of < first + timedelta(days=days):
+        until = labelled_until(as_of, parse_span(known_after), cadence, NEW_YORK)
+        found.append(Windows(as_of=as_of, timezone=NEW_YORK, labelled_until=until))
+        as_of = ceil(as_of + timedelta(microseconds=1), cadence, NEW_YORK)
+    return found
+
+
+@pytest.mark.parametrize("cadence", CADENCES)
+@pytest.mark.parametrize("known_after", ["0d", "90min", "12h", "1d", "2d6h"])
+@pytest.mark.parametrize("around", [day(2013, 3, 8), day(2013, 11, 1)])
+def test_the_first_moment_as_of_which_labels_are_known_is_that_of_the_first_run_that_has_them_where_clocks_change(
+    cadence: Cadence, known_after: str, around: datetime
+) -> None:
+    gates = section(cadence=cadence, known_after=known_after)
+    planned = runs(cadence, known_after, around, days=70)
+    for hours in range(0, 24 * 5, 1 if cadence == "hourly" else 24):
+        until = around + timedelta(hours=hours)
+        first = next(run for run in planned if run.labelled_until is not None and run.labelled_until >= until)
+        assert first_as_of(until, gates) == first.as_of
+
+
+def test_a_monthly_task_is_settled_by_the_run_of_the_next_month() -> None:
+    flights = section(cadence="monthly", known_after="12h")
+    (block, *_) = blocks_after(day(2014, 1, 1), flights)
+    assert first_as_of(block.end, flights) == day(2014, 2, 1)
+    # The day on which clocks go back has 25 hours: twelve hours after its midnight is eleven o'clock.
+    assert first_as_of(day(2013, 11, 3), section(known_after="12h")) == day(2013, 11, 4)
+    assert first_as_of(day(2013, 11, 4), section(known_after="1d")) == day(2013, 11, 5)
+
+
+@pytest.mark.parametrize("cadence", CADENCES)
+@pytest.mark.parametrize("every", ["6h", "1d", "10d", "30d"])
+def test_every_block_is_settled_by_some_run_however_seldom_they_are_and_then_the_book_is_closed(
+    cadence: Cadence, every: str
+) -> None:
+    decided = ceil(day(2013, 10, 25), cadence, NEW_YORK)
+    gates = section(cadence=cadence, known_after="12h", promises={"every": every, "blocks": 2})
+    planned = runs(cadence, "12h", decided, days=150)
+    settling = [run for run in planned if blocks_to_settle(decided, gates, run)]
+    assert list(blocks_to_settle(decided, gates, settling[-1])) == [1, 2]
+    assert settling[0].as_of == first_as_of(blocks_after(decided, gates)[0].end, gates)
+    end = closes(decided, gates)
+    assert end is not None
+    assert settling[-1].as_of <= first_as_of(end, gates)
+    assert 1 <= len(settling) < len(planned), "not for ever"
 
 
 def test_a_task_without_labelled_rows_settles_nothing() -> None:

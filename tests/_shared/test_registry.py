@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 
 from components._shared import storage
 from components._shared.errors import InputError, PreconditionError, RegistryError
+from components._shared.model_files import read_model_info, registered_model
 from components._shared.model_info import ModelInfo
 from components._shared.records import Attempt, Baseline, Lineage
 from components._shared.registry import Registry, open_root, tasks_in
 from components._shared.windows import Windows
+from components.push.promises import loser_files
 
 WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
 ME = {"who": "me", "why": "because"}
@@ -161,12 +164,97 @@ def test_an_attempt_is_recorded_once_with_its_files_first(registry: Registry, tm
     report = tmp_path / "r.html"
     report.write_text("report")
     first = attempt("aa")
-    assert registry.record_attempt(first, {"report.html": report}) == first
+    assert registry.record_attempt(first, {"report.html": report}) is None
+    recorded = registry.attempt("aa")
+    assert recorded is not None
+    assert recorded == first.model_copy(update={"files": recorded.files})
     report.write_text("another")
-    assert registry.record_attempt(attempt("aa", reason="later"), {"report.html": report}) == first
-    assert registry.attempt("aa") == first
+    assert registry.record_attempt(attempt("aa", reason="later"), {"report.html": report}) == recorded
+    assert registry.attempt("aa") == recorded
     assert registry.attempt("bb") is None
-    assert storage.read(registry.file_of("aa", "report.html")) == b"report"
+    assert storage.read(registry.file_of(recorded, "report.html")) == b"report"
+
+
+def test_of_two_writers_of_one_judgement_the_record_that_stays_has_its_own_files(
+    registry: Registry, tmp_path: Path, make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {who: make_model(who) for who in ("first", "second")}
+    files = {}
+    for who, model in models.items():
+        (tmp_path / who).write_text(who)
+        files[who] = loser_files(model)
+        files[who]["report.html"] = tmp_path / who
+    real = storage.create
+
+    def write(who: str) -> Attempt | None:
+        digest = lineage(models[who], "aa").model_digest
+        return registry.record_attempt(attempt("aa", reason=who, model_digest=digest), files[who])
+
+    def create(uri: str, data: bytes | Path) -> str:
+        if uri.endswith("/attempts/aa.json"):
+            # All files of the first are there, and not yet its record: the second does the whole of its work.
+            monkeypatch.setattr(storage, "create", real)
+            assert write("second") is None
+        return real(uri, data)
+
+    monkeypatch.setattr(storage, "create", create)
+    stays = write("first")
+    assert stays is not None
+    assert (stays.reason, stays) == ("second", registry.attempt("aa"))
+    assert storage.read(registry.file_of(stays, "report.html")) == b"second"
+    kept = registry.attempted_model(stays)
+    assert kept is not None
+    with registered_model(kept) as folder:
+        assert read_model_info(folder) == read_model_info(models["second"])
+
+
+def test_a_try_that_was_killed_before_its_record_does_not_show_in_the_next_one(
+    local: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "r.html"
+
+    def killed(uri: str, data: bytes | Path) -> str:
+        raise KeyboardInterrupt(uri)
+
+    for text in ("first", "second"):
+        report.write_text(text)
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            if text == "first":
+                patch.setattr(storage, "create", killed)
+            local.record_attempt(attempt("aa"), {"report.html": report})
+    recorded = local.attempt("aa")
+    assert recorded is not None
+    assert storage.read(local.file_of(recorded, "report.html")) == b"second"
+
+
+def test_a_model_that_cannot_be_read_is_still_named(registry: Registry, make_model: Callable[..., Path]) -> None:
+    model = make_model("a")
+    files = loser_files(model)
+    registry.record_attempt(attempt("aa", model_digest="d"), files)
+    number = registry.add_version(model, lineage(model, "bb"))
+    registry.record_attempt(attempt("bb", "promoted", version=number, model_digest="d"), {})
+    for name, loser in registry.tries().items():
+        kept = registry.attempted_model(loser)
+        assert kept is not None
+        uri = storage.join(kept.uri, "model.json")
+        storage.replace(uri, b'{"format": "another"}', generation=storage.read_versioned(uri)[1])
+        assert registry.attempted_model(loser) == kept
+        storage.delete(uri)
+        assert registry.attempted_model(loser) == kept
+        assert (kept.version, kept.digest) == (number if name == "bb" else 0, "d")
+        storage.delete(storage.join(kept.uri, "saved_model.pb"))
+        assert registry.attempted_model(loser) is None
+
+
+def test_only_what_lies_directly_beside_the_records_is_listed_to_find_them(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shard").write_text("weights")
+    for judgement in ("aa", "bb"):
+        files = {f"model/variables/{number}": tmp_path / "shard" for number in range(20)}
+        registry.record_attempt(attempt(judgement), files)
+    monkeypatch.setattr(storage, "list_objects", lambda uri: pytest.fail(f"everything below {uri} is listed"))
+    assert list(registry.tries()) == ["aa", "bb"]
 
 
 def test_what_may_be_judged_again_does_not_settle_the_judgement(local: Registry) -> None:
@@ -176,8 +264,8 @@ def test_what_may_be_judged_again_does_not_settle_the_judgement(local: Registry)
     assert local.attempt("aa") is None
     assert local.attempts() == []
     assert list(local.tries()) == ["aa.superseded-0", "aa.held-0"]
-    settled = local.record_attempt(attempt("aa"), {})
-    assert local.attempts() == [settled]
+    assert local.record_attempt(attempt("aa"), {}) is None
+    assert local.attempts() == [local.attempt("aa")]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"version": "x"}', b'{"version":1,"history":1,"more":2}'])
@@ -232,6 +320,11 @@ def test_a_name_that_is_no_name_of_a_task_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("judgement", ["..", "../x", "/etc", ""])
-def test_a_judgement_cannot_lead_out_of_the_registry(judgement: str, local: Registry) -> None:
+def test_a_judgement_cannot_lead_out_of_the_registry(judgement: str, local: Registry, tmp_path: Path) -> None:
+    report = tmp_path / "r.html"
+    report.write_text("report")
     with pytest.raises(InputError):
-        local.file_of(judgement, "report.html")
+        local.record_attempt(attempt(judgement), {"report.html": report})
+    assert local.tries() == {}
+    with pytest.raises(InputError):
+        local.file_of(attempt("aa", files=judgement), "report.html")

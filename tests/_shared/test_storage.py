@@ -118,6 +118,30 @@ def test_a_listing_has_everything_below_a_folder_in_order(any_root: str) -> None
     assert [storage.read(info.uri).decode() for info in storage.list_objects(any_root)] == sorted(names)
 
 
+def test_the_names_in_a_folder_are_its_objects_and_folders_and_nothing_below_them(any_root: str) -> None:
+    names = ["b/2.json", "b/10.json", "b/deep/er/x", "b/deep/y", "b-not/1.json", "b/.saiki-tmp-1", "b/50% of é?.txt"]
+    for name in names:
+        storage.create(storage.join(any_root, name), b"")
+    folder = storage.join(any_root, "b")
+    assert storage.names_in(folder) == ["10.json", "2.json", "50% of é?.txt", "deep/"]
+    assert storage.names_in(folder + "/") == storage.names_in(folder)
+    assert storage.names_in(any_root) == ["b-not/", "b/"]
+    assert storage.names_in(storage.join(any_root, "nothing")) == []
+    for name in ("deep/er/x", "deep/y"):
+        storage.delete(storage.join(folder, name))
+    assert storage.names_in(folder) == ["10.json", "2.json", "50% of é?.txt"], "what holds nothing is no folder"
+
+
+def test_more_names_than_a_page_of_a_listing_holds_are_all_there(s3_root: str) -> None:
+    import boto3
+
+    bucket, prefix = s3_root.removeprefix("s3://").split("/")
+    client = boto3.client("s3")
+    for number in range(1005):
+        client.put_object(Bucket=bucket, Key=f"{prefix}/{number}/x")
+    assert len(storage.names_in(s3_root)) == 1005
+
+
 def test_globs_match_names_and_with_two_stars_folders(any_root: str) -> None:
     for name in ("d/2013-01.csv", "d/2013-02.csv", "d/2014-01.csv", "d/x/2013-03.csv", "d/[odd].csv", "d/.hid.csv"):
         storage.create(storage.join(any_root, name), b"")

@@ -287,8 +287,9 @@ def dirty(saiki, state, tmp_path_factory):
     settings = [f"task={task}", f"as_of={AS_OF}", "trainer=linear", "budget=1"]
     outcome = saiki("run", "training", "--json", "--state", state, *(x for s in settings for x in ("--set", s)))
     assert outcome.code == 1, outcome.out + outcome.err
-    attempt = state / "registry" / "stands" / "attempts" / outcome.result["judgement"]
-    verdict = json.loads((attempt / "verdict.json").read_text())
+    home = state / "registry" / "stands"
+    attempt = json.loads((home / "attempts" / f"{outcome.result['judgement']}.json").read_text())
+    verdict = json.loads((home / attempt["files"] / "verdict.json").read_text())
     return outcome, {check["name"]: check for check in verdict["checks"]}
 
 

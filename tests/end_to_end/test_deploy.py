@@ -55,7 +55,7 @@ def test_champions_are_served_and_a_challenger_that_cannot_be_served_leaves_the_
     third = run("parameters.epochs=4", "override=a larger one, for the test")
     assert (third.code, third.result["result"], third.result["champion"]) == (1, "not_served", 2), third.err
     assert (server.told().version, server.told().busy, is_served(2)) == (2, "", True)
-    record = next(name for name in registry.tries() if "not_served" in name)
+    record = next(attempt for attempt in registry.tries().values() if attempt.result == "not_served")
     verdict = Verdict.from_json(storage.read(registry.file_of(record, "verdict.json")))
     assert verdict.outcome == "failed"
     assert "container server: OOMKilled (exit code 137" in verdict.summary

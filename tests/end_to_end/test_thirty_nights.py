@@ -187,9 +187,9 @@ class Month:
 
     def rows_of(self, outcome):
         """The accounting of the rows that a run was made from, as its attempt keeps it."""
-        tries = self.registry.tries().items()
-        name = next(name for name, each in tries if each.judgement == outcome.result["judgement"])
-        facts = Facts.from_json(storage.read(self.registry.file_of(name, "evidence.json")))
+        tries = self.registry.tries().values()
+        attempt = next(each for each in tries if each.judgement == outcome.result["judgement"])
+        facts = Facts.from_json(storage.read(self.registry.file_of(attempt, "evidence.json")))
         return facts.data.rows
 
     def all_rows_are_accounted_for(self, outcome):

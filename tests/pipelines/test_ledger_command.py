@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import html
 import json
+import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +14,7 @@ from click.testing import CliRunner
 
 from components._shared import storage
 from components._shared.evidence import Estimate, Figures
-from components._shared.ledger import Block, Decision, Outcome, Settlement, Settlements
+from components._shared.ledger import Block, Outcome, Settlement, Settlements, decision_of
 from components._shared.model_files import read_model_info
 from components._shared.records import Attempt, Baseline, Lineage, ModelRef, Promise
 from components._shared.registry import Registry
@@ -59,10 +61,12 @@ class Book:
             tolerated=0.005,
             rows=1000,
             due=at(month + 1, 2),
+            closed=at(month + 4, 2),
         )
+        beside = None if champion is None else self.models.version_ref(champion.version)
         attempt = Attempt(
             task="flights", outcome="passed", result=result, reason=f"decided in {month}", version=version,
-            baseline=Baseline(champion=None if champion is None else self.models.version_ref(champion.version)),
+            baseline=Baseline(champion=beside), replaced=beside if result == "promoted" else None,
             promise=promise, **made,
         )  # fmt: skip
         self.models.record_attempt(attempt, {})
@@ -71,12 +75,8 @@ class Book:
     def settle(self, attempt: Attempt, outcome: Outcome, *gains: Estimate, proposal: str = "") -> None:
         """After ever more blocks, one more for each gain."""
         assert attempt.promise is not None
-        decision = Decision(
-            record=attempt.judgement, judgement=attempt.judgement, as_of=attempt.windows.as_of, why=attempt.reason,
-            result="promoted" if attempt.version else "rejected", champion=attempt.baseline.champion,
-            candidate=ModelRef(version=attempt.version or 0, uri="", digest=attempt.model_digest),
-            promise=attempt.promise,
-        )  # fmt: skip
+        candidate = ModelRef(version=attempt.version or 0, uri="", digest=attempt.model_digest)
+        decision = decision_of(attempt.judgement, attempt, attempt.promise, candidate)
         month = attempt.windows.as_of.month
         blocks = [
             Block(
@@ -153,6 +153,60 @@ def test_a_broken_promise_of_the_champion_ends_with_1_and_the_command_that_rolls
     assert ledger(book, "--json")["champion"]["version"] == 1
 
 
+def proposals(page: str) -> list[str]:
+    """What the page of the ledger says is proposed now: in its table, and below."""
+    found = re.findall(r'data-label="Proposed now">(.*?)</td>|Proposed now:</strong> (<code>.*?</code>)', page)
+    return [html.unescape(" ".join(each).strip()) for each in found]
+
+
+def test_only_the_champion_s_rollback_is_proposed_and_with_the_registry_that_was_looked_into(
+    book: Book, tmp_path: Path
+) -> None:
+    book.decide(1, "promoted", None)
+    book.settle(book.decide(3, "promoted", around(0.02, 0.01)), "broken", around(-0.03, 0.01), proposal=ROLL_BACK)
+    page = tmp_path / "ledger.html"
+    ledger(book, "--html", str(page), code=1)
+    command = f"<code>{ROLL_BACK} --registry {book.models.root}</code>"
+    assert proposals(page.read_text(encoding="utf-8")) == [command, command]
+
+    # Version 3 has put it right.
+    book.decide(5, "promoted", around(0.05, 0.01))
+    ledger(book, "--html", str(page))
+    assert proposals(page.read_text(encoding="utf-8")) == ["–"]
+    assert "saiki rollback" not in page.read_text(encoding="utf-8")
+
+
+def test_a_champion_that_somebody_promoted_by_hand_has_promised_nothing_and_that_is_said(
+    book: Book, tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    book.settle(book.decide(1, "promoted", None), "broken", around(0.02, 0.01))
+    lineage = book.models.versions()[0].lineage
+    book.models.add_version(make_model("by hand"), lineage.model_copy(update={"judgement": "h", "model_digest": "h"}))
+    command = ["promote", "2", "--registry", book.models.root, "--why", "I know better"]
+    assert CliRunner().invoke(saiki, command, catch_exceptions=False).exit_code == 0
+
+    said = "The champion, version 2, was promoted by hand: nothing was promised."
+    page = tmp_path / "ledger.html"
+    assert said in ledger(book, "--html", str(page)).splitlines()
+    assert said in page.read_text(encoding="utf-8")
+    facts = ledger(book, "--json")
+    assert (facts["broken"], facts["unpromised"]) == (False, said)
+
+    # Who returns to version 1 returns to its promise.
+    command = ["promote", "1", "--registry", book.models.root, "--why", "I did not"]
+    assert CliRunner().invoke(saiki, command, catch_exceptions=False).exit_code == 0
+    assert ledger(book, "--json", code=1)["unpromised"] == ""
+
+
+def test_a_decision_that_no_run_has_settled_in_time_says_so(book: Book) -> None:
+    book.decide(1, "promoted", None)
+    book.decide(5, "rejected", around(-0.001, 0.004))
+    assert "due 2013-02-02" in ledger(book)
+    book.decide(6, "rejected", around(-0.001, 0.004))
+    text = ledger(book)
+    assert "not settled in time" in text and "due 2013-02-02" not in text and "due 2013-06-02" in text
+
+
 def test_of_a_missed_model_the_sentence_is_printed_and_no_command(book: Book) -> None:
     book.decide(1, "promoted", None)
     book.settle(book.decide(3, "rejected", around(0.01, 0.02)), "missed", around(0.02, 0.01))
@@ -178,7 +232,7 @@ def test_the_page_shows_settled_and_waiting_decisions(book: Book, tmp_path: Path
     page = tmp_path / "ledger.html"
     assert str(page) in ledger(book, "--html", str(page))
     text = page.read_text(encoding="utf-8")
-    assert "Promise kept" in text and "not settled yet" in text
+    assert "Promise kept" in text and "Not settled yet: 1" in text
     assert ledger(book, "--html", str(page), "--json")["html"] == str(page)
 
 
@@ -186,7 +240,10 @@ def test_a_registry_without_promises_says_so(book: Book) -> None:
     attempt = book.decide(1, "promoted", None)
     storage.delete(storage.join(book.models.root, "flights/attempts/m1.json"))
     book.models.record_attempt(attempt.model_copy(update={"promise": None}), {})
-    assert ledger(book) == "flights: champion is version 1; no decision has promised anything yet\n"
+    assert ledger(book).splitlines() == [
+        "flights: champion is version 1; no decision has promised anything yet",
+        "The champion, version 1, promised nothing: no rows could judge it, or the run that promoted it did not end.",
+    ]
 
 
 def test_the_report_of_a_decision_says_what_happened_afterwards(
@@ -205,3 +262,28 @@ def test_the_report_of_a_decision_says_what_happened_afterwards(
     book.settle(attempt, "kept", around(0.15, 0.02))
     assert CliRunner().invoke(saiki, command, catch_exceptions=False).exit_code == 0
     assert "afterwards: promise kept" in out.read_text().lower()
+
+
+def test_the_report_proposes_a_rollback_of_the_present_champion_only(
+    book: Book, tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    root = book.models.root
+
+    def push(judgement: str) -> None:
+        run = Run(root, tmp_path / "files", make_model(judgement), judgement, "passed", SAMPLES)
+        run.files["settlements"].write_text(Settlements().to_json())
+        assert run.push().result == "promoted"
+
+    push("j1")
+    push("j2")
+    attempt = book.models.attempt("j2")
+    assert attempt is not None
+    book.settle(attempt, "broken", around(-0.03, 0.01), proposal=ROLL_BACK)
+    out = tmp_path / "page.html"
+    report = ["report", "--registry", root, "--version", "2", "--out", str(out)]
+    assert CliRunner().invoke(saiki, report, catch_exceptions=False).exit_code == 0
+    assert f"{ROLL_BACK} --registry {root}" in html.unescape(out.read_text())
+    push("j3")
+    assert CliRunner().invoke(saiki, report, catch_exceptions=False).exit_code == 0
+    assert "promise broken" in out.read_text().lower()
+    assert "saiki rollback" not in out.read_text()

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from click.testing import CliRunner
 
 from components._shared import storage
 from components._shared.errors import InputError, RegistryError
+from components._shared.evidence import Estimate
 from components._shared.model_info import ModelInfo
-from components._shared.records import Attempt, Baseline, Lineage
+from components._shared.records import Attempt, Baseline, Lineage, Promise
 from components._shared.registry import Registry
 from components._shared.windows import Windows
+from components.push.promises import loser_files
 from pipelines.__main__ import saiki
 
 WINDOWS = Windows(as_of=datetime(2013, 7, 1, tzinfo=UTC), timezone="UTC")
@@ -149,8 +152,6 @@ def test_gc_says_what_it_would_remove_and_removes_it_on_request(registry: Regist
     data = str(tmp_path / "data")
     shard = storage.join(data, "shards", "0" * 64 + ".parquet")
     storage.create(shard, b"rows")
-    import os
-
     os.utime(shard, (0, 0))
     where = ("gc", "--data-root", data, "--registry", registry.root)
     assert "Nothing was removed: add --delete" in run(*where)
@@ -161,6 +162,35 @@ def test_gc_says_what_it_would_remove_and_removes_it_on_request(registry: Regist
     for grace in ("1h", "soon"):
         with pytest.raises(InputError, match=r"grace|span"):
             run(*where, "--grace", grace)
+
+
+def test_gc_tells_of_rejected_models_whose_book_is_closed_and_removes_them_on_request(
+    tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    found = Registry(str(tmp_path / "registry"), "flights")
+    found.open(create=True)
+    model = make_model()
+    files = loser_files(model)
+    for month in (1, 9):
+        as_of = datetime(2013, month, 1, tzinfo=UTC)
+        attempt = Attempt(
+            task="flights", experiment="e", judgement=f"m{month}", model_digest="d", made_from={}, reason="worse",
+            baseline=Baseline(), outcome="failed", result="rejected", created=as_of,
+            windows=Windows(as_of=as_of, timezone="UTC"),
+            promise=Promise(metric="auc", candidate=Estimate(value=0.7), closed=as_of + timedelta(days=120)),
+        )  # fmt: skip
+        found.record_attempt(attempt, files)
+    old, young = found.tries().values()
+    for path in tmp_path.joinpath("registry").rglob("*"):
+        os.utime(path, (0, 0))
+    where = ("gc", "--data-root", str(tmp_path / "data"), "--registry", found.root)
+    assert "5 of rejected models whose book is closed" in run(*where)
+    listed = run(*where, "--json")["rejected_models"]
+    assert sorted(listed) == sorted(found.file_of(old, name) for name in files)
+    assert found.attempted_model(old) is not None
+    assert "Removed 5 objects" in run(*where, "--delete")
+    assert found.attempted_model(old) is None
+    assert found.attempted_model(young) is not None
 
 
 def test_gc_looks_at_the_cluster_whose_settings_are_given(registry: Registry, tmp_path: Path) -> None:

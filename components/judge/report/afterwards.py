@@ -36,13 +36,17 @@ _MEANS: dict[tuple[Outcome, str], str] = {
     (
         "kept",
         "promoted",
-    ): "Kept: not clearly less than promised, both intervals considered, and not clearly worse beside "
-    "what it replaced.",
-    ("kept", "rejected"): "Kept: it was right to turn the candidate down, for it is not clearly better.",
+    ): "Kept: not clearly less than promised, both intervals considered, and not worse beside what it replaced, "
+    "but for what was tolerated.",
+    (
+        "kept",
+        "rejected",
+    ): "Kept: it was right to turn the candidate down, for it is not clearly better, or by too little to matter.",
     (
         "short",
         "promoted",
-    ): "Less than promised: clearly so, both intervals considered, but not clearly worse beside what it replaced.",
+    ): "Less than promised: clearly so, both intervals considered, but not clearly worse beside what it replaced, "
+    "but for what was tolerated.",
 }
 """Outcome and result → what the name says."""
 _OTHERS: tuple[Metric, ...] = ("cost", "calibration_error", "log_loss")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from components._shared.evidence import Estimate
 from components._shared.facts import Facts
 from components._shared.verdict import Check, Outcome
+from components._shared.wording import decimals_beyond
 from components.judge.report.wording import (
     OUTCOME_NAMES,
     count,
-    decimals_beyond,
     decimals_of,
     gate_name,
     interval,

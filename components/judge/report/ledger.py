@@ -16,6 +16,7 @@ def render_ledger(
     unsettled: Sequence[Decision] = (),
     *,
     timezone: str = "UTC",
+    notice: str = "",
 ) -> str:
     """One self-contained page; the same records give the same bytes.
 
@@ -24,6 +25,7 @@ def render_ledger(
         settlements: The latest of each decision, in the order in which they are to be shown.
         unsettled: Decisions of which nothing is known yet.
         timezone: Of the task, in which days are written.
+        notice: What else is to be said of the champion, or empty.
     """
     shown = [afterwards(one, timezone) for one in settlements]
     counted = [one.outcome for one in settlements]
@@ -32,14 +34,11 @@ def render_ledger(
         title=f"Ledger of {task}",
         task=shorten(task, 80),
         shown=shown,
-        counts=[
-            (role, f"{counted.count(key)} {name.lower()}")
-            for key, (name, role, _) in OUTCOMES.items()
-            if key in counted
-        ],
+        counts=[(role, f"{name}: {counted.count(key)}") for key, (name, role, _) in OUTCOMES.items() if key in counted],
         unsettled=[
             (moment(one.as_of, timezone), RESULTS[one.result], shorten(one.why, 600), shorten(one.record))
             for one in unsettled
         ],
         timezone=timezone,
+        notice=notice,
     )

@@ -82,7 +82,7 @@ METRIC_MEANINGS: dict[str, str] = {
 SMALL_PSI, LARGE_PSI = 0.1, 0.25
 
 _LONGEST = 160
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNIFICANT = 4
 _EXPONENT = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?[eE][-+]?\d+(?![\w.])")
 _ONE_DIGIT_FROM = 3.5
@@ -153,7 +153,7 @@ def number(value: float | None, decimals: int | None = None) -> str:
             text = f"{value:,.0f}"
         elif abs(value) < 1e-4 or abs(value) >= 1e15:
             mantissa, _, power = f"{value:.2e}".partition("e")
-            text = f"{mantissa.rstrip('0').rstrip('.')} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
+            text = f"{mantissa.rstrip('0').rstrip('.')} × 10{str(int(power)).translate(SUPERSCRIPT)}"
         else:
             places = max(0, _SIGNIFICANT - 1 - math.floor(math.log10(abs(value))))
             text = f"{value:,.{places}f}"
@@ -198,13 +198,6 @@ def count(value: int | None) -> str:
 def plural(value: int, singular: str, many: str = "") -> str:
     """A count with its noun."""
     return f"{count(value)} {singular if value == 1 else many or singular + 's'}"
-
-
-def decimals_beyond(value: float, limit: float, decimals: int | None) -> int | None:
-    """The decimals, or so many more that a value does not look like the limit that it lies beyond."""
-    if decimals is None or value == limit:
-        return decimals
-    return next((n for n in range(decimals, 9) if round(value, n) != round(limit, n)), decimals)
 
 
 def percent(share: float | None) -> str:

@@ -326,6 +326,15 @@ def test_population_and_missing_labels_are_set_aside(ingested):
     }
 
 
+def test_when_the_rows_were_whose_label_is_missing_is_known_in_order(ingested):
+    rows = HEADER + "1,2024-01-07,1,Ulm,\n2,2024-01-05,1,Ulm,true\n3,2024-01-06,1,Ulm,\n4,2024-01-05,99,Ulm,\n"
+    found = ingested(rows, population="amount < 50").manifest
+    moments = found.model_copy(update={"columns": {"_time": "timestamp"}, "shards": found.without_label})
+    assert [row["_time"].day for row in read_table(moments).to_pylist()] == [6, 7]
+    assert ingested(rows, population="amount < 50", time=None).manifest.without_label == ()
+    assert ingested(HEADER + "1,2024-01-07,1,Ulm,true\n").manifest.without_label == ()
+
+
 def test_a_sample_is_the_same_every_time_and_within_a_larger_one(ingested):
     text = HEADER + "".join(f"{i},2024-01-01,1,Ulm,true\n" for i in range(2000))
     half = {row["id"] for row in ingested(text, sample=0.5).rows}

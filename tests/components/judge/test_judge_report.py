@@ -13,6 +13,7 @@ import pytest
 from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import CalibrationLine, Curves, Estimate, Figures, Saving, SliceFigures, Value
 from components._shared.facts import Facts
+from components._shared.model_changes import Changed, TermChange
 from components._shared.model_info import Term
 from components._shared.verdict import Check, Verdict
 from components.judge.executor import judge
@@ -372,7 +373,7 @@ def test_how_it_differs_is_told_before_it_is_shown(make_inputs: Inputs) -> None:
     told = [
         "There is much to see",
         "Quantiles of the scores",
-        "31 of 49 points lie outside the band",
+        "31 of the 49 points with a band lie outside it",
         "act → do not act 1,402 1,390 with a label 5.1 % [4.5 %, 5.7 %] 81.0 %",
         "carrier EV stands out 30.0 %",
         "0.210 → 0.620 (+0.410), label 0",
@@ -412,6 +413,32 @@ def test_terms_are_on_the_natural_scale_with_what_they_do_to_the_odds(make_input
     )
 
 
+@pytest.mark.parametrize(
+    ("weight", "odds"),
+    [(5000, "× 10²¹⁷¹"), (-5000, "× 10⁻²¹⁷¹"), (4978.5, "× 10²¹⁶²"), (-750, "× 10⁻³²⁶"), (600, "× 3.77 × 10²⁶⁰")],
+)
+def test_what_a_large_weight_does_to_the_odds_is_a_power_of_ten(weight: float, odds: str, make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    term = Term(
+        name="rate", feature="rate", weight=weight, interval=(weight - 1, weight + 1), unit="per unit",
+    )  # fmt: skip
+    inputs["model"] = inputs["model"].model_copy(update={"terms": (term,), "coefficients": {"rate": 1.0}})
+
+    assert f"] {odds} " in Page(judge(**inputs).report_html).words()
+
+
+def test_a_share_of_what_may_be_nothing_has_no_interval(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    sure, unsure, *_ = inputs["explanation"].importances
+    unsure = unsure.model_copy(update={"importance": Estimate(value=0.0084, interval=(-0.0004, 0.0173))})
+    inputs["explanation"] = inputs["explanation"].model_copy(update={"importances": (sure, unsure)})
+
+    words = Page(judge(**inputs).report_html).words()
+
+    assert "carrier categorical 0.0300 [0.0280, 0.0320] 40.0 % [35.0 %, 45.0 %]" in words
+    assert "origin categorical 0.0084 [−0.0004, 0.0173] not certain 0.0125" in words
+
+
 def test_what_changed_reads_as_a_diff(make_inputs: Inputs) -> None:
     page = Page(judge(**make_inputs()).report_html)
     words = page.words()
@@ -427,12 +454,103 @@ def test_what_changed_reads_as_a_diff(make_inputs: Inputs) -> None:
     assert {"ins", "del"} <= {tag for tag, _ in page.tags}
 
 
+def test_lines_of_the_diff_that_are_left_out_are_counted(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    terms = tuple(
+        TermChange(
+            name=f"shop={number}",
+            before=Term(name=f"shop={number}", category=str(number), weight=0.0),
+            after=Term(name=f"shop={number}", category=str(number), weight=1.0),
+        )
+        for number in range(1000)
+    )
+    inputs["changes"] = inputs["changes"].model_copy(update={"terms": terms})
+    words = Page(judge(**inputs).report_html).words()
+
+    assert "292 more" in words
+    assert "700 more lines stand in the facts." in words
+    assert "On the natural scale; both against the candidate’s average row." in words
+
+
+def test_weights_per_standard_deviation_are_not_called_natural(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    sides = [Term(name="distance", weight=weight, unit="standardised") for weight in (1.0, 2.0)]
+    change = TermChange(name="distance", before=sides[0], after=sides[1], size=1.0)
+    inputs["changes"] = inputs["changes"].model_copy(update={"terms": (change,)})
+    words = Page(judge(**inputs).report_html).words()
+
+    assert "Terms Per standard deviation, the largest change first." in words
+    assert "On the natural scale, the clear ones" not in words
+
+
+def test_the_diff_shows_the_weight_of_the_others_and_the_trainers_own_figures(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    others = Term(name="dest=(other)", feature="dest", category="(other)", bucket="other", weight=0.5)
+    known = Term(name="dest=ACK", feature="dest", category="ACK", weight=-0.25)
+    inputs["changes"] = inputs["changes"].model_copy(update={
+        "terms": (TermChange(name="dest=ACK", before=others, after=known, size=0.1),),
+        "native": (Changed(name="distance: gain", before="12", after="15"),),
+        "same": True,
+    })  # fmt: skip
+    words = Page(judge(**inputs).report_html).words()
+
+    assert "~ dest=ACK (other) +0.5" in words
+    assert "The trainer’s own figures Of the features. 1 change" in words
+    assert "~ distance: gain 12 15" in words
+    assert "Unchanged: the model’s files." in words
+
+
 def test_without_a_champion_what_cannot_be_compared_is_one_line_each(make_inputs: Inputs) -> None:
     words = Page(judge(**make_inputs(champion=False, outcome="passed")).report_html).words()
 
     assert "How does it differ? Nothing was compared: there is no champion yet." in words
     assert "What changed? There is no champion yet to change from." in words
     assert "Were earlier promises kept? No earlier decision could be settled" in words
+
+
+def test_the_share_of_flips_is_that_of_all_ways_however_many_are_listed(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    words = Page(judge(**inputs).report_html).words()
+    assert "Both decide alike (from a score of 0.25) on all but 2,157 of 27,314 rows, 7.9 %." in words
+    assert "most frequent" not in words
+
+    more = {"flipped": Estimate(value=0.4), "ways": 1056}
+    inputs["comparison"] = inputs["comparison"].model_copy(update=more)
+    words = Page(judge(**inputs).report_html).words()
+    assert "on all but 10,926 of 27,314 rows, 40.0 %. Shown are the 2 most frequent of 1,056 ways." in words
+
+
+def test_labels_of_flips_are_called_fair_where_known_ones_were_left_out(make_inputs: Inputs) -> None:
+    inputs = make_inputs()
+    assert "1,390 with a label" in Page(judge(**inputs).report_html).words()
+    inputs["comparison"] = inputs["comparison"].model_copy(update={"labelled": 20_000})
+    assert "1,390 fair to both" in Page(judge(**inputs).report_html).words()
+
+
+@pytest.mark.parametrize(
+    ("banded", "outside", "cluster", "says"),
+    [
+        (37, 34, None, "34 of the 37 points with a band lie outside it: more than chance would do."),
+        (37, 1, None, "1 of the 37 points with a band lies outside it"),
+        (37, 0, None, "The band is what chance alone would do; no point lies outside."),
+        (0, 0, None, "Too few days for a band."),
+        (0, 0, "store", "Too few clusters for a band."),
+    ],
+)
+def test_the_note_on_quantiles_speaks_of_the_band_that_is_there(
+    make_inputs: Inputs, banded: int, outside: int, cluster: str | None, says: str
+) -> None:
+    inputs = make_inputs()
+    inputs["gates"] = inputs["gates"].model_copy(update={"cluster": cluster})
+    (output,) = inputs["comparison"].outputs
+    points = tuple(
+        point if number < banded else point.model_copy(update={"low": None, "high": None})
+        for number, point in enumerate(output.qq)
+    )
+    output = output.model_copy(update={"qq": points, "outside": outside})
+    inputs["comparison"] = inputs["comparison"].model_copy(update={"outputs": (output,)})
+    words = Page(judge(**inputs).report_html).words()
+    assert says in words and ("The band is" in words) == bool(banded)
 
 
 def test_the_value_is_in_the_unit_of_the_task(make_inputs: Inputs) -> None:
@@ -619,7 +737,7 @@ def test_the_ledger_puts_every_promise_beside_its_outcome() -> None:
     page = Page(html)
     words = page.words()
 
-    assert "1 promise kept 1 promise broken 1 not settled yet" in words
+    assert "Promise kept: 1 Promise broken: 1 Not settled yet: 1" in words
     assert "h2 Promoted as of 1 Oct 2013: promise broken" in page.headings
     assert "saiki rollback 1" in words
     assert "default-src 'none'" in html and html == render_ledger(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import yaml
 
 from components._shared import storage
 from components._shared.errors import DataError, InputError, RegistryError, StorageError, TaskError
+from components._shared.evidence import Estimate
+from components._shared.ledger import Decisions
 from components._shared.manifest import Listing
-from components._shared.records import Attempt, Baseline, Champion, ModelRef, Pointer
+from components._shared.model_files import read_model_info
+from components._shared.records import Attempt, Baseline, Champion, Lineage, ModelRef, Pointer, Promise
+from components._shared.registry import Registry
 from components._shared.task import DataSection, EvaluationSection, LearningSection, Schema
 from components._shared.windows import Windows
 from components.plan.executor import Plan, plan
@@ -152,6 +157,48 @@ def test_editing_a_gate_changes_no_experiment(world: World) -> None:
     assert differing(first, world.plan()) == {"gates", "smoke_test", "behaviour", "judgement"}
 
 
+def test_a_test_of_behaviour_knows_which_features_are_computed_from_what_it_changes(world: World) -> None:
+    used = {"available": "before"}
+    world.change_task(
+        derived={
+            "day": {"expression": "dayname(moment)", "type": "string"},
+            "weekend": {"expression": "day IN ('Saturday', 'Sunday')", "type": "bool"},
+            "far": {"expression": "distance > 1000", "type": "bool"},
+            "hour": {"expression": "hour(moment)", "type": "int64"},
+        },
+        features={
+            **TASK["features"],
+            "moment": {"kind": "datetime", **used},
+            "day": {"kind": "categorical", **used},
+            "weekend": {"kind": "boolean", **used},
+            "far": {"kind": "boolean", **used},
+            "hour": {"kind": "numeric", "available": "unknown"},
+        },
+        gates={
+            "behaviour": {
+                "tests": [
+                    {"name": name, "features": features, "change": change, "expect": {"within": 0.1}}
+                    for name, features, change in [
+                        ("clock", ["moment"], {"shift": "1d"}),
+                        ("no-day", ["moment", "day"], {"missing": True}),
+                        ("no-weekend", ["day"], {"missing": True}),
+                        ("odometer", ["distance"], {"jitter": 0.1}),
+                        ("carrier", ["carrier"], {"missing": True}),
+                    ]
+                ]
+            }
+        },
+    )
+
+    # What is not used by the model does not count, and what is computed from something computed does.
+    assert json.loads(world.plan().behaviour)["stale"] == {
+        "clock": ["day", "weekend"],
+        "no-day": ["weekend"],
+        "no-weekend": ["weekend"],
+        "odometer": ["far"],
+    }
+
+
 def test_editing_the_slices_predicts_again(world: World) -> None:
     first = world.plan()
     world.change_task(slices=["carrier"])
@@ -249,12 +296,55 @@ def test_a_judged_experiment_replays_its_baseline(world: World) -> None:
 def test_drift_is_measured_against_the_latest_attempt_as_of_an_earlier_moment(world: World) -> None:
     for day in ("2024-07-08", "2024-07-06", "2024-07-09", "2024-07-10"):
         planned = world.plan(as_of=day)
-        world.record(planned, result="rejected", outcome="failed")
+        files = f"attempts/{planned.judgement}/0f"
+        world.record(planned, result="rejected", outcome="failed", files=files)
         if day != "2024-07-09":
-            world.write(f"registry/late/attempts/{planned.judgement}/statistics.pb", day)
+            world.write(f"registry/late/attempts/{planned.judgement}/0f/statistics.pb", day)
     world.change_task(gates={"metric": {"min_rows": 51}})
     previous = world.plan().previous
     assert storage.read(previous) == b"2024-07-08", "the 9th has no statistics; the 10th is not earlier"
+
+
+def test_the_record_of_every_earlier_attempt_is_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    promise = Promise(metric="auc", candidate=Estimate(value=0.7))
+    records = []
+    for day in range(1, 10):
+        planned = world.plan(as_of=f"2024-07-0{day}")
+        files = f"attempts/{planned.judgement}/0f"
+        world.record(planned, result="rejected", outcome="failed", files=files, promise=promise)
+        world.write(f"registry/late/{files}/model/variables/1", "weights")
+        records.append(f"{world.registry}/late/attempts/{planned.judgement}.json")
+    read: list[str] = []
+    real = storage.read
+    monkeypatch.setattr(storage, "read", lambda uri: read.append(uri) or real(uri))
+    world.plan()
+    assert sorted(uri for uri in read if "/attempts/" in uri) == sorted(records)
+
+
+def test_a_repeated_run_settles_the_same_though_it_has_made_another_champion(
+    world: World, make_model: Callable[..., Path]
+) -> None:
+    models = Registry(world.registry, "late")
+
+    def promote(planned: Plan) -> None:
+        made = {"experiment": planned.experiment, "judgement": planned.judgement, "made_from": {}, "created": NOW}
+        model = make_model(planned.judgement)
+        windows, digest = Windows.from_json(planned.windows), read_model_info(model).digest
+        version = models.add_version(model, Lineage(**made, code={}, windows=windows, model_digest=digest))
+        _, generation = models.champion()
+        models.promote(version, generation=generation, who="push", why="better", judgement=planned.judgement)
+        champion = ModelRef.from_json(planned.champion) if planned.champion else None
+        meaning = EvaluationSection.from_json(planned.gates).meaning
+        promise = Promise(metric="auc", candidate=Estimate(value=0.7), meaning=meaning)
+        files = f"attempts/{planned.judgement}/0f"
+        world.record(planned, version=version, baseline=Baseline(champion=champion), promise=promise, files=files)
+
+    promote(world.plan(as_of="2024-06-10"))
+    planned = world.plan(as_of="2024-07-05")
+    assert [each.current for each in Decisions.from_json(planned.decisions).decisions] == [True]
+    promote(planned)
+    assert world.plan(as_of="2024-07-05").decisions == planned.decisions
+    assert [each.current for each in Decisions.from_json(world.plan(as_of="2024-07-06").decisions).decisions] == [False]
 
 
 def test_champion_and_hold_come_from_the_pointer(world: World) -> None:

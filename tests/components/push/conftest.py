@@ -63,7 +63,7 @@ class Run:
         self.gates = EvaluationSection(
             problem="binary_classification", classes=None, slices=(), metric=MetricGates(),
             champion=ChampionGates(primary="auc"), behaviour=BehaviourGates(), embargo="0d", timezone="UTC",
-            has_time=True, test_length="30d",
+            has_time=True, test_length="30d", known_after="1d", meaning="late by 15 minutes",
         )  # fmt: skip
         facts = Facts(
             experiment="e",
@@ -104,7 +104,7 @@ class Run:
         )  # fmt: skip
         self.baseline = Baseline(
             champion=models.version_ref(champion.version) if champion else None,
-            looks=looks_in_a_quarter(models, self.gates, WINDOWS, self.judgement),
+            looks=looks_in_a_quarter(models.tries().values(), self.gates, WINDOWS, self.judgement),
         )
 
     def push(self, override: str = "", server: Server | None = None) -> Pushed:

@@ -50,7 +50,8 @@ def answers(server: Server, cluster: ServingCluster, version: int) -> bool:
 
 
 def checks(cluster: ServingCluster, record: str) -> dict[str, str]:
-    uri = Registry(cluster.registry, "flights").file_of(record, "verdict.json")
+    models = Registry(cluster.registry, "flights")
+    uri = models.file_of(models.tries()[record], "verdict.json")
     return {check.name: check.outcome for check in Verdict.from_json(storage.read(uri)).checks}
 
 
@@ -416,6 +417,7 @@ def test_killed_after_the_checks_and_run_again_server_and_pointer_are_in_step(
     # Another run finds the server claimed, and leaves it alone.
     assert make_served("j3", 3, "failed").push(server=server).result == "rejected"
     assert server.told().version == 2
+    run.plan()
     assert run.push(server=server).result == ("not_served" if fails else "promoted")
     in_step(cluster, server, 1 if fails else 2)
 

@@ -39,7 +39,7 @@ def test_the_first_model_that_passes_becomes_champion_and_pinned_reference(any_r
     assert attempt is not None
     assert (attempt.result, attempt.version, attempt.made_from["examples"]) == ("promoted", 1, "d" * 64)
     for name in ("report.html", "model-card.md", "evidence.json", "statistics.pb", "verdict.json"):
-        assert storage.exists(models.file_of("j1", name))
+        assert storage.exists(models.file_of(attempt, name))
     for name in ("verdict.json", "model-card.md"):
         assert storage.exists(storage.join(any_root, f"flights/versions/1/{name}"))
 
@@ -66,9 +66,9 @@ def test_a_candidate_that_did_not_pass_leaves_everything_but_a_version(
     assert (pushed.result, pushed.version) == ("rejected", 1)
     models = Registry(local_root, "flights")
     assert [version.number for version in models.versions()] == [1]
-    assert storage.read(models.file_of("j2", "report.html")) == b"<html>"
     attempt = models.attempt("j2")
     assert attempt is not None
+    assert storage.read(models.file_of(attempt, "report.html")) == b"<html>"
     assert (attempt.outcome, attempt.reason, attempt.version) == (outcome, f"it {outcome}", None)
     assert attempt.baseline.champion == models.version_ref(1)
 
@@ -282,12 +282,12 @@ def _is_consistent(root: str) -> None:
     assert len(set(judged)) == len(judged)
     for version in versions.values():
         models.version_ref(version.number)
-    for name, attempt in models.tries().items():
-        assert storage.exists(models.file_of(name, "report.html"))
+    for attempt in models.tries().values():
+        assert storage.exists(models.file_of(attempt, "report.html"))
         if attempt.result == "promoted":
             assert models.promotion_of(attempt.judgement) is not None
         if attempt.result in ("promoted", "rejected"):
-            kept = models.attempted_model(name, attempt)
+            kept = models.attempted_model(attempt)
             assert kept is not None
             with registered_model(kept):
                 pass

@@ -37,14 +37,17 @@ def decision(
     constant: float = 0.5,
     overridden: str = "",
     metric: Any = "auc",
+    current: bool = True,
+    tolerated: float = 0.005,
+    meaning: str = "",
 ) -> Decision:
-    """Version 2, promoted on 1 June 2024 for an AUC better by 0.02, where 0.005 worse is tolerated."""
+    """Version 2, champion since 1 June 2024 for an AUC better by 0.02, where 0.005 is tolerated, and matters."""
     return Decision(
         record="a" * 64, judgement="a" * 64, result=result, as_of=DECIDED, why="it was looked at",
-        overridden=overridden, champion=champion,
+        overridden=overridden, champion=champion, current=current,
         candidate=candidate or ModelRef(version=2 if result == "promoted" else 0, uri="file:///nowhere", digest="d"),
         promise=Promise(
             metric=metric, candidate=candidate_value, gain=promised if champion else None, constant=constant,
-            tolerated=0.005, rows=1000, clusters=28,
+            tolerated=tolerated, worth=0.005, rows=1000, clusters=28, meaning=meaning,
         ),
     )  # fmt: skip

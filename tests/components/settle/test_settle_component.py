@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components._shared.gates import DataGates
 from components._shared.ledger import Decisions, Settlement, Settlements
 from components._shared.manifest import Manifest
 from components._shared.windows import Window, Windows
@@ -24,7 +25,12 @@ def test_every_output_has_content_also_where_there_is_nothing_to_settle(tmp_path
     written = run_step(
         "settle",
         tmp_path,
-        parameters={"decisions": Decisions().to_json(), "windows": windows.to_json(), "gates": section().to_json()},
+        parameters={
+            "decisions": Decisions().to_json(),
+            "windows": windows.to_json(),
+            "gates": section().to_json(),
+            "data_gates": DataGates().to_json(),
+        },
         inputs={"examples": "Dataset"},
         outputs=OUTPUTS,
     )

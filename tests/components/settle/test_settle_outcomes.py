@@ -95,6 +95,72 @@ def test_what_was_promoted_in_spite_of_the_verdict_was_expected_and_not_promised
 
 
 @pytest.mark.parametrize(
+    ("gain", "outcome", "conclusion"),
+    [
+        (around(-0.003, 0.0015), "broken", "clearly worse than version 1, which it replaced: the promise is broken."),
+        (
+            around(0.000, 0.004),
+            "short",
+            "That is clearly less than was promised, but not clearly worse than version 1.",
+        ),
+        (around(0.010, 0.011), "cannot_tell", "too wide to say that it is not worse than version 1."),
+        (around(0.010, 0.010), "kept", "The promise was kept."),
+    ],
+)
+def test_who_had_to_be_better_beyond_doubt_breaks_the_promise_by_being_clearly_worse_however_little(
+    gain: Estimate, outcome: Outcome, conclusion: str
+) -> None:
+    found = settled(gain, tolerated=0.0)
+    assert found.outcome == outcome
+    assert found.reason.endswith(conclusion)
+    assert bool(found.proposal) == (outcome == "broken")
+
+
+@pytest.mark.parametrize(
+    ("gain", "promised", "outcome", "conclusion"),
+    [
+        (
+            around(-0.003, 0.001), around(-0.001, 0.004), "kept",
+            "That is clearly worse than version 1, but within the tolerated 0.005: the promise was kept.",
+        ),
+        (
+            around(-0.003, 0.001), around(0.02, 0.01), "short",
+            "That is clearly less than was promised, and clearly worse than version 1, but within the tolerated 0.005.",
+        ),
+        (
+            around(-0.005, 0.002), around(0.02, 0.01), "short",
+            "That is clearly less than was promised, and clearly worse than version 1, but not clearly by more than "
+            "the tolerated 0.005.",
+        ),
+        (
+            around(-0.005, 0.002), around(-0.001, 0.004), "cannot_tell",
+            "That is clearly worse than version 1, but not clearly by more than the tolerated 0.005.",
+        ),
+    ],
+)  # fmt: skip
+def test_who_was_allowed_to_be_slightly_worse_is_said_to_be_clearly_worse_within_what_is_tolerated(
+    gain: Estimate, promised: Estimate, outcome: Outcome, conclusion: str
+) -> None:
+    found = settled(gain, promised=promised)
+    assert (found.outcome, found.proposal) == (outcome, "")
+    assert found.reason.endswith(conclusion)
+
+
+def test_of_a_version_that_is_champion_no_more_nothing_is_proposed() -> None:
+    found = settled(around(-0.03, 0.01), current=False)
+    assert (found.outcome, found.proposal) == ("broken", "")
+
+
+def test_who_replaced_another_than_it_was_judged_against_cannot_fall_short_but_can_be_clearly_worse() -> None:
+    assert settled(around(0.001, 0.001), promised=None).outcome == "kept"
+    found = settled(around(-0.03, 0.01), promised=None)
+    assert found.outcome == "broken"
+    assert found.reason.startswith(
+        "On 5,000 later rows (30 days), AUC is worse than version 1’s by 0.030 [0.020, 0.040]. "
+    )
+
+
+@pytest.mark.parametrize(
     ("came", "half", "outcome"),
     [
         (-0.020, 0.010, "kept"),
@@ -102,7 +168,7 @@ def test_what_was_promoted_in_spite_of_the_verdict_was_expected_and_not_promised
         (0.000, 0.010, "cannot_tell"),
         (0.020, 0.010, "missed"),
         (0.006, 0.002, "missed"),
-        # Better beyond doubt, but by less than would be tolerated the other way.
+        # Better beyond doubt, but by less than matters.
         (0.004, 0.002, "kept"),
     ],
 )
