@@ -81,7 +81,7 @@ def _corrected(tune: Rows, test: Rows) -> Iterator[tuple[str, Floats]]:
     score = test.scores["candidate"]
     yield "none", score
     for method in ("temperature", "platt"):
-        found = calibrate(method, _logit(tune.scores["candidate"])[:, None], tune.label, tune.weight, binary=True)
+        found, _ = calibrate(method, _logit(tune.scores["candidate"])[:, None], tune.label, tune.weight, binary=True)
         yield method, 1 / (1 + np.exp(-(found.slope * _logit(score) + found.shift)))
     levels, rates = _isotonic(tune.scores["candidate"], tune.label, tune.weight)
     yield "isotonic", np.clip(np.interp(score, levels, rates), _NEAREST, 1 - _NEAREST)

@@ -70,7 +70,10 @@ class DecisionRule(Contract):
             case _:
                 if self.threshold is not None:
                     raise ValueError("decision.threshold is for binary_classification and regression")
-                _check_multiclass(self.costs, [str(one) for one in classes or ()])
+                names = [str(one) for one in classes or ()]
+                _check_cells(self.costs, names)
+                if self.costs:
+                    _check_matrix(self.costs, names, self.cost_matrix(tuple(names)))
 
     def threshold_of(self, problem: str) -> float | None:
         """The score from which on one acts; none: nothing is decided by a threshold."""
@@ -94,9 +97,13 @@ class DecisionRule(Contract):
         import numpy as np
 
         if problem == "multiclass_classification":
-            expected = score @ np.asarray(self.cost_matrix(classes or ()))
-            # Of two classes that cost the same, the likelier one.
-            return np.lexsort((-score, np.round(expected, 12)), axis=1)[:, 0]
+            likely = score
+            if self.costs:
+                expected = np.round(score @ np.asarray(self.cost_matrix(classes or ())), 12)
+                likely = np.where(expected == expected.min(axis=1, keepdims=True), score, -np.inf)
+            # Of two classes that cost the same, the likelier one; without costs the likeliest costs least.
+            decided: NDArray[np.int64] = likely.argmax(axis=1)
+            return decided
         threshold = self.threshold_of(problem)
         return None if threshold is None else (score >= threshold).astype(np.int64)
 
@@ -298,17 +305,31 @@ def _check_regression(costs: Mapping[str, Any]) -> None:
             )
 
 
-def _check_multiclass(costs: Mapping[str, Any], names: list[str]) -> None:
+def _check_cells(costs: Mapping[str, Any], names: list[str]) -> None:
     known = ", ".join(names)
     for true, row in costs.items():
         if true not in names or not isinstance(row, dict):
             raise ValueError(f"decision.costs: write TRUE CLASS: {{DECIDED CLASS: cost}}, of {known}; not {true!r}")
-        right = row.get(true, 0.0)
         for decided, cost in row.items():
             field = f"decision.costs.{true}.{decided}"
             if decided not in names:
                 raise ValueError(f"{field}: {decided!r} is not a class; use one of {known}")
             if not math.isfinite(cost):
                 raise ValueError(f"{field} is not a finite number")
-            if decided != true and cost < right:
-                raise ValueError(f"{field} must not be less than what is right costs ({right:g})")
+
+
+def _check_matrix(costs: Mapping[str, Any], names: list[str], matrix: tuple[tuple[float, ...], ...]) -> None:
+    for place, (true, row) in enumerate(zip(names, matrix, strict=True)):
+        for decided, cost in zip(names, row, strict=True):
+            if cost < row[place]:
+                left_out = "" if decided in costs.get(true, {}) else ", which is 1 where it is left out,"
+                raise ValueError(
+                    f"decision.costs.{true}.{decided}{left_out} must not be less than what is right costs"
+                    f" ({row[place]:g})"
+                )
+    for place, decided in enumerate(names):
+        if all(row[place] <= min(row) for row in matrix):
+            raise ValueError(
+                f"decision.costs: to decide {decided!r} costs no more than any other decision, whatever the true class:"
+                " it would be best for every row, and nothing is to be predicted"
+            )

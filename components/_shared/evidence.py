@@ -88,12 +88,14 @@ class Estimate(Contract):
     Attributes:
         error: Of a difference: its standard error by the cluster jackknife; decisions at other levels rest on it.
         skewness: Of a difference: that of its clusters; below zero, a few of them are much lower than the others.
+        clusters: Of a difference: as many clusters of one size tell as much as those that there are (`intervals.py`).
     """
 
     value: float
     interval: tuple[float, float] | None = None
     error: float | None = None
     skewness: float | None = None
+    clusters: int | None = None
 
 
 class Figures(Contract):

@@ -65,7 +65,8 @@ class Dependence(Contract):
     """Partial dependence of one output on one feature (Friedman, Greedy function approximation, 2001).
 
     Attributes:
-        part: Of a datetime: `hour of day` or `month`, in the task's time zone; of a date `month`, as written; else empty.
+        part: Of a datetime: `hour of day` or `month`, in the task's time zone; of a date `month`, as it is written;
+            else empty.
         output: Multiclass: the class; else empty.
         points: Numbers in order, categories the most frequent first.
     """

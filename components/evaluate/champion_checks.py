@@ -5,9 +5,9 @@ from __future__ import annotations
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
 from components._shared.gates import METRIC_NAMES, Metric, SliceTolerance, Tolerance, is_better
 from components._shared.measuring.evidence_of_gain import Other, gain_of
-from components._shared.measuring.false_discoveries import worsened_slices
+from components._shared.measuring.false_discoveries import slices_not_looked_at, worsened_slices
 from components._shared.task import EvaluationSection
-from components._shared.verdict import Check
+from components._shared.verdict import Check, Outcome
 from components._shared.wording import cluster_word, number, rows_word, sentence
 from components.evaluate.notes import Notes
 from components.evaluate.promotion_check import improves_beyond_doubt
@@ -125,10 +125,11 @@ def _tolerated(other: Other, metric: Metric, tolerance: Tolerance, evaluation: E
 
 
 def _slices(rule: SliceTolerance, slices: tuple[SliceFigures, ...]) -> list[Check]:
-    """A check for each slice that is clearly worse; one for the slice nearest to it if none is."""
-    name = f"champion.slices.{rule.metric}"
-    allowed = f"worse by at most {number(rule.worse_by)}" if rule.worse_by else "not worse"
-    limit = f"{allowed} in slices of at least {rule.min_rows:,} rows"
+    """A check for each slice that is clearly worse, or for the one nearest to that; and for each that cannot be judged.
+
+    That is one that is worse, and has no interval by which to tell that from luck.
+    """
+    permitted = f"worse by at most {number(rule.worse_by)} is allowed" if rule.worse_by else "it must not be worse"
     found = worsened_slices(
         slices,
         rule.metric,
@@ -136,32 +137,53 @@ def _slices(rule: SliceTolerance, slices: tuple[SliceFigures, ...]) -> list[Chec
         min_rows=rule.min_rows,
         false_discoveries=rule.false_discoveries,
     )
-    if not found:
-        reason = f"No slice of at least {rule.min_rows:,} rows has an interval of {METRIC_NAMES[rule.metric]}."
-        return [Check(name=name, limit=limit, outcome="cannot_judge", reason=reason)]
-    worse = [one for one in found if one.worse]
-    permitted = f"{allowed} is allowed" if rule.worse_by else "it must not be worse"
+    others = slices_not_looked_at(slices, rule.metric, min_rows=rule.min_rows)
+    in_doubt = [one for one, worsening in others if worsening is not None and worsening > rule.worse_by]
     luck = f"of those that are named, at most {number(100 * rule.false_discoveries)} % are so by luck"
     together = f"{len(found)} slice{'s were' if len(found) > 1 else ' was'} looked at together; {luck}."
+    if skipped := len(others) - len(in_doubt):
+        together += f" ({skipped} more of at least {rule.min_rows:,} rows lie in too few clusters, or have no value.)"
+
     checks = []
-    for one in worse or found[:1]:
-        figures = one.found.metrics[rule.metric]
-        assert figures.difference is not None
-        place = f"where {one.found.column} is {one.found.value} ({rows_word(one.found.rows)})"
-        said = f"{_compared(rule.metric, figures)} {place}"
-        words = f"{said}, hardly by luck" if one.worse else f"no slice clearly breaks the limit; nearest to it, {said}"
-        checks.append(
-            Check(
-                name=name,
-                slice=f"{one.found.column}={one.found.value}",
-                observed=figures.difference.value,
-                interval=figures.difference.interval,
-                limit=limit,
-                outcome="failed" if one.worse else "passed",
-                reason=sentence(f"{words}; {permitted}. {together}"),
-            )
-        )
+    if not found:
+        reason = f"No slice of at least {rule.min_rows:,} rows has an interval of {METRIC_NAMES[rule.metric]}."
+        name = f"champion.slices.{rule.metric}"
+        checks.append(Check(name=name, limit=_limit_of(rule), outcome="cannot_judge", reason=reason))
+    worse = [one.found for one in found if one.worse]
+    for one in worse:
+        checks.append(_slice(rule, one, "failed", f"{_where(rule, one)}, hardly by luck; {permitted}. {together}"))
+    if found and not worse:
+        nearest = found[0].found
+        words = f"no slice clearly breaks the limit; nearest to it, {_where(rule, nearest)}; {permitted}. {together}"
+        checks.append(_slice(rule, nearest, "passed", words))
+    for one in in_doubt:
+        doubt = "but these rows, or those of one class, lie in too few clusters to tell that from luck"
+        checks.append(_slice(rule, one, "cannot_judge", f"{_where(rule, one)}, {doubt}; {permitted}."))
     return checks
+
+
+def _slice(rule: SliceTolerance, one: SliceFigures, outcome: Outcome, words: str) -> Check:
+    difference = one.metrics[rule.metric].difference
+    assert difference is not None
+    return Check(
+        name=f"champion.slices.{rule.metric}",
+        slice=f"{one.column}={one.value}",
+        observed=difference.value,
+        interval=difference.interval,
+        limit=_limit_of(rule),
+        outcome=outcome,
+        reason=sentence(words),
+    )
+
+
+def _limit_of(rule: SliceTolerance) -> str:
+    allowed = f"worse by at most {number(rule.worse_by)}" if rule.worse_by else "not worse"
+    return f"{allowed} in slices of at least {rule.min_rows:,} rows"
+
+
+def _where(rule: SliceTolerance, one: SliceFigures) -> str:
+    place = f"where {one.column} is {one.value} ({rows_word(one.rows)})"
+    return f"{_compared(rule.metric, one.metrics[rule.metric])} {place}"
 
 
 def _compared(metric: Metric, found: Figures, other: Other = "champion") -> str:

@@ -11,8 +11,8 @@ from components._shared.evidence import Curves, Point
 from components._shared.measuring.calibration_line import calibration_line
 from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.figures import rounded
-from components._shared.measuring.intervals import cluster_sums, half_widths
 from components._shared.measuring.metrics import Floats, Integers, calibration_bins
+from components._shared.measuring.value import estimate_of
 from components._shared.task import Problem
 from components.evaluate.threshold_costs import threshold_costs
 
@@ -122,26 +122,15 @@ def _by_bin(
     rows: Rows, score: Floats, outcome: Floats, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> tuple[Point, ...]:
     """Mean outcome over mean score by bins of equal weight, with the interval of the mean outcome."""
-    weight = rows.weight
-    bins = calibration_bins(score, weight, CALIBRATION_POINTS)
+    bins = calibration_bins(score, rows.weight, CALIBRATION_POINTS)
     points = []
     for number in np.unique(bins):
         inside = bins == number
-        share = np.where(inside, weight, 0)
-        total = share.sum()
-        mean = float(outcome @ share / total)
-        sums = cluster_sums([share * (outcome - mean) / total, share / total], rows.cluster, rows.clusters)
-        width = float(half_widths(sums[:, :1], sums[:, 1:])[0])
-        known = bool(np.isfinite(width))
-        points.append(
-            Point(
-                x=rounded(float(score @ share / total)),
-                y=rounded(mean),
-                low=rounded(max(bounds[0], mean - width)) if known else None,
-                high=rounded(min(bounds[1], mean + width)) if known else None,
-                rows=int(inside.sum()),
-            )
-        )
+        # A day without rows in the bin is no day of its own.
+        found = estimate_of(rows.only().take(inside), outcome[inside], bounds=bounds)
+        low, high = found.interval or (None, None)
+        mean_score = float(np.average(score[inside], weights=rows.weight[inside]))
+        points.append(Point(x=rounded(mean_score), y=found.value, low=low, high=high, rows=int(inside.sum())))
     return tuple(points)
 
 

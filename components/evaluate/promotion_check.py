@@ -15,7 +15,7 @@ import math
 from components._shared.evidence import Estimate, Evaluation
 from components._shared.gates import Tolerance
 from components._shared.measuring.evidence_of_gain import chance_of_luck, gain_of, level_of_a_look
-from components._shared.measuring.power import clusters_needed, detectable
+from components._shared.measuring.power import FEWEST_FOR_POWER, clusters_needed, detectable
 from components._shared.task import EvaluationSection
 from components._shared.verdict import Check, Outcome
 from components._shared.wording import cluster_word, number, sentence
@@ -55,7 +55,7 @@ def improves_beyond_doubt(evaluation: Evaluation, section: EvaluationSection) ->
         doubt = f"{said}, but the data cannot tell that from luck"
         if gain.value > 0:
             doubt += f": {_luck(chance, level, evaluation.looks)}"
-        doubt += f"; {_power(gain, level, evaluation, section)}"
+        doubt += _power(gain, level, evaluation, section)
         outcome, reason = "cannot_judge", f"{doubt}."
         if gates.undecided == "promote":
             outcome, reason = _promoted_in_doubt(doubt, gain, gates.tolerance.get(metric, Tolerance(worse_by=0)))
@@ -86,24 +86,27 @@ def _luck(chance: float, level: float, looks: int) -> str:
 
 
 def _power(gain: Estimate, level: float, evaluation: Evaluation, section: EvaluationSection) -> str:
-    """What these rows can see, or how many more would see what is worth seeing."""
+    """What these rows can see, or how many more would see what is worth seeing; nothing where too few say it."""
+    rests_on = gain.clusters or evaluation.clusters
+    if gain.error is None or rests_on < FEWEST_FOR_POWER:
+        return ""
     here = cluster_word(section, evaluation.clusters)
-    assert gain.error is not None
     effect = smallest_worth_finding(section)
-    seen = detectable(gain.error, evaluation.clusters, level)
+    seen = detectable(gain.error, rests_on, level)
     if effect is None:
-        return f"in four cases of five {here} find an effect of {number(float(f'{seen:.2g}'))}"
+        return f"; in four cases of five {here} find an effect of {number(float(f'{seen:.2g}'))}"
     if seen <= effect:
-        return f"in at least four cases of five {here} find an effect of {number(effect)}"
-    needed = clusters_needed(effect, gain.error, evaluation.clusters, level)
+        return f"; in at least four cases of five {here} find an effect of {number(effect)}"
+    needed = clusters_needed(effect, gain.error, rests_on, level)
     if needed is None:
-        return f"an effect of {number(effect)} is too small to be seen by waiting"
-    more = needed - evaluation.clusters
+        return f"; an effect of {number(effect)} is too small to be seen by waiting"
+    # Later days are as uneven as these.
+    more = math.ceil(needed * evaluation.clusters / rests_on) - evaluation.clusters
     of_days = section.has_time and section.cluster is None
     if of_days and more > _LONGEST_WAIT:
-        return f"an effect of {number(effect)} would need about {math.ceil(more / _YEAR)} more years"
+        return f"; an effect of {number(effect)} would need about {math.ceil(more / _YEAR)} more years"
     count, _, noun = cluster_word(section, _rounded_up(more)).partition(" ")
-    return f"an effect of {number(effect)} needs about {count} more {noun} of test rows".replace("rows of test ", "")
+    return f"; an effect of {number(effect)} needs about {count} more {noun} of test rows".replace("rows of test ", "")
 
 
 def smallest_worth_finding(section: EvaluationSection) -> float | None:

@@ -41,5 +41,7 @@ def without_interval(name: str, metric: Metric, limit: str, observed: float) -> 
         observed=observed,
         limit=limit,
         outcome="cannot_judge",
-        reason=sentence(f"{METRIC_NAMES[metric]} has no interval here: the rows lie in too few clusters."),
+        reason=sentence(
+            f"{METRIC_NAMES[metric]} has no interval here: the rows, or those of one class, lie in too few clusters."
+        ),
     )

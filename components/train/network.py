@@ -167,9 +167,10 @@ def fit(
 
     calibration = Calibration()
     if parameters.calibrate != "none" and tune is not None:
-        calibration = calibrate(
+        calibration, found = calibrate(
             parameters.calibrate, *steps.logits(tune), binary=job.problem == "binary_classification"
         )
+        notices = (*notices, *found)
     return FittedNetwork(
         encoding=encoding,
         network=network,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components._shared.columns import check_columns, check_data
+from components._shared.columns import check_columns, check_data, meaning_of
 from components._shared.errors import TaskError
 from components._shared.task import Schema, Task, data_section
 
@@ -51,6 +51,59 @@ def test_a_task_that_fits_its_schema_passes():
         ),
         SCHEMA,
     )
+
+
+QUESTION: dict[str, Any] = {
+    "label": {"expression": "waited > 15"},
+    "derived": {
+        "hours": {"expression": "delay / 60", "type": "float64"},
+        "waited": {"expression": "hours * 60", "type": "float64"},
+        "half": {"expression": "size / 2", "type": "float64"},
+    },
+    "population": "size > 0",
+}
+
+
+def meaning(**changes: Any) -> str:
+    data = data_section(task(**{**QUESTION, **changes}), SCHEMA)
+    return meaning_of(data, check_data(data))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label": {"expression": "waited > 30"}},
+        {"label": {"expression": "town", "positive": "Oslo"}},
+        {"population": "size > 1"},
+        {"population": None},
+        {"weight": "size"},
+        {"key": ["id", "town"]},
+        {"timezone": "Europe/Berlin"},
+        # Two steps away from the label.
+        {"derived": {**QUESTION["derived"], "hours": {"expression": "delay / 3600", "type": "float64"}}},
+    ],
+)
+def test_what_says_what_a_row_and_its_label_are_is_another_question_when_it_is_edited(changes: dict[str, Any]) -> None:
+    assert meaning(**changes) != meaning()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": {"half": feature(), "town": feature("categorical")}},
+        {"derived": {**QUESTION["derived"], "half": {"expression": "size / 3", "type": "float64"}}},
+        {"slices": ["town"]},
+        {"gates": {"preset": "conservative", "promises": {"blocks": 1}}},
+        {"trainer": {"name": "mlp", "seed": 3}},
+        {"cluster": "town"},
+        {"split": {"tune": "2d", "test": "3d"}},
+        {"label": {"expression": "waited > 15", "known_after": "1d"}},
+        {"cadence": "weekly"},
+        {"data": {"sources": ["another.csv"]}},
+    ],
+)
+def test_a_gate_a_feature_a_trainer_or_a_slice_leaves_the_question_as_it_is(changes: dict[str, Any]) -> None:
+    assert meaning(**changes) == meaning()
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,10 @@ def test_of_many_classes_the_one_of_the_least_expected_cost_is_decided(
         for i, true in enumerate(CLASSES)
     }
     rule = DecisionRule(costs=matrix)
+    if any(all(matrix[true][decided] <= min(matrix[true].values()) for true in CLASSES) for decided in CLASSES):
+        with pytest.raises(ValueError, match="would be best for every row"):
+            rule.check(MULTICLASS, CLASSES)
+        return
     rule.check(MULTICLASS, CLASSES)
     score = np.array(weights) / sum(weights)
     decided = rule.decisions(MULTICLASS, score[None], CLASSES)
@@ -121,6 +125,27 @@ def test_of_many_classes_the_one_of_the_least_expected_cost_is_decided(
     found = rule.cost_of_rows(MULTICLASS, np.array([2.0]), score[None], CLASSES)
     assert found is not None
     assert found[0] == matrix["blue"][CLASSES[decided[0]]]
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 4), min_size=3, max_size=3), min_size=1, max_size=20),
+    st.lists(st.integers(1, 2), min_size=6, max_size=6),
+    st.booleans(),
+)
+def test_of_classes_that_cost_the_same_the_likelier_is_decided_then_the_first(
+    weights: list[list[int]], costs: list[int], declared: bool
+) -> None:
+    score = np.array(weights, float)
+    dear = iter(costs)
+    matrix = {true: {decided: next(dear) for decided in CLASSES if decided != true} for true in CLASSES}
+    rule = DecisionRule(costs=matrix if declared else {})
+    expected_cost = score @ np.array(rule.cost_matrix(CLASSES))
+    by_hand = [
+        min(range(3), key=lambda number: (cost[number], -row[number], number))
+        for row, cost in zip(score.tolist(), expected_cost.tolist(), strict=True)
+    ]
+    decided = rule.decisions(MULTICLASS, score, CLASSES)
+    assert decided is not None and decided.tolist() == by_hand
 
 
 def test_a_dear_confusion_moves_the_decision_away_from_the_likeliest_class() -> None:
@@ -207,6 +232,12 @@ def test_classes_that_are_numbers_are_found_by_their_text() -> None:
         (MULTICLASS, {"costs": {"red": {"pink": 3}}}, "decision.costs.red.pink"),
         (MULTICLASS, {"costs": {"red": {"blue": -1}}}, "decision.costs.red.blue must not be less"),
         (MULTICLASS, {"costs": {"red": {"blue": float("nan")}}}, "decision.costs.red.blue"),
+        (
+            MULTICLASS,
+            {"costs": {"red": {"red": 2}}},
+            "decision.costs.red.green, which is 1 where it is left out, must not be less than what is right costs (2)",
+        ),
+        (MULTICLASS, {"costs": {"red": {"green": 0}, "blue": {"green": 0}}}, "to decide 'green' costs no more than"),
         (MULTICLASS, {"costs": {"red": {"blue": "dear"}}}, "decision.costs.red.blue is not a number: 'dear'"),
         (BINARY, {"costs": {"false_positive": True}}, "decision.costs.false_positive is not a number: True"),
     ],
@@ -237,3 +268,31 @@ def test_a_gate_on_costs_that_are_not_declared_is_refused(section: str, gates: d
         resolve_gates(choice, BINARY)
     assert f"gates.{section} " in str(found.value)
     assert resolve_gates(choice, BINARY, costs=True)
+
+
+def test_a_class_that_may_be_called_another_for_nothing_is_no_reason_to_refuse_the_costs() -> None:
+    DecisionRule(costs={"red": {"green": 0}}).check(MULTICLASS, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("field", "champion"),
+    [
+        ("primary", {"primary": "bias"}),
+        ("primary", {"primary": "bias", "improve": "point"}),
+        ("slices", {"slices": [{"metric": "bias"}]}),
+        ("tolerance.bias.evidence", {"tolerance": {"bias": {"worse_by": 1, "evidence": "interval"}}}),
+        ("reference.bias.evidence", {"reference": {"bias": {"worse_by": 1, "evidence": "interval"}}}),
+    ],
+)
+def test_a_bias_decides_nowhere_by_its_interval(field: str, champion: dict[str, Any]) -> None:
+    with pytest.raises(TaskError, match="bias has shrunk cannot be told") as found:
+        resolve_gates(GateChoice.from_value({"champion": champion}), REGRESSION)
+    assert f"gates.champion.{field} in the task file" in str(found.value)
+    assert "use rmse or mae there" in str(found.value)
+
+
+def test_a_bias_may_have_a_limit_and_a_tolerance_by_its_estimate() -> None:
+    champion = {"tolerance": {"bias": {"worse_by": 1}}, "reference": {"bias": {"worse_by": 1}}}
+    metric = {"limits": {"bias": {"min": -1, "max": 1}}}
+    gates = resolve_gates(GateChoice.from_value({"champion": champion, "metric": metric}), REGRESSION)
+    assert "bias" in gates.champion.tolerance

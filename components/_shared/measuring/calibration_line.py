@@ -7,7 +7,7 @@ import numpy as np
 from components._shared.evidence import CalibrationLine, Estimate
 from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.figures import rounded
-from components._shared.measuring.intervals import cluster_sums, half_widths
+from components._shared.measuring.intervals import cluster_sums, effective_clusters, half_widths, shares_of
 from components._shared.measuring.metrics import CLIP, Floats
 from components._shared.measuring.value import estimate_of
 
@@ -30,9 +30,11 @@ def calibration_line(rows: Rows, score: Floats) -> CalibrationLine:
     fitted = _fit(basis, rows.label, rows.weight)
     if fitted is not None:
         point, influence = fitted
-        share = rows.weight / rows.weight.sum()
-        sums = cluster_sums([influence[:, 0], influence[:, 1], share], rows.cluster, rows.clusters)
-        widths = half_widths(sums[:, :2], sums[:, 2:])
+        sums = cluster_sums([influence[:, 0], influence[:, 1]], rows.cluster, rows.clusters)
+        # As of a ranking metric, it is the rarer class that says how much is known of them.
+        shares = shares_of((rows.label.astype(np.int64),), rows.weight, rows.cluster, rows.clusters)
+        effective = effective_clusters(shares).min(keepdims=True)
+        widths = half_widths(sums, shares.max(axis=1, keepdims=True), effective)
         intercept, slope = (_estimate(value, width) for value, width in zip(point, widths, strict=True))
     return CalibrationLine(
         score_mean=rounded(float(score @ rows.weight / rows.weight.sum())),

@@ -1,10 +1,10 @@
 """Is a model better beyond doubt? The chance that luck alone makes a difference look so large.
 
-A difference `d` of sums over G clusters, with the jackknife's standard error `s` (`intervals.py`), is held against
-Student's distribution: `t = (d - bound) / s` with G - 1 degrees of freedom. That is right if the clusters' sums are
-spread evenly about their mean. If they lean to the left (a little better on most days, much worse on a few), a month
-without the bad days looks too good: at a chance of 1 in 1,900 and a skewness of -1, thirty days said "better" five
-times too often, at -2 eighteen times. So t is corrected for skewness,
+A difference `d` of sums over clusters, with the jackknife's standard error `s`, which rests on as much as G clusters of
+one size (`intervals.py`), is held against Student's distribution: `t = (d - bound) / s` with G - 1 degrees of freedom.
+That is right if the clusters' sums are spread evenly about their mean. If they lean to the left (a little better on
+most days, much worse on a few), a month without the bad days looks too good: at a chance of 1 in 1,900 and a skewness
+of -1, thirty days said "better" five times too often, at -2 eighteen times. So t is corrected for skewness,
 
     t' = √G (T + k T²/3 + k² T³/27 + k/(6 G))   with   T = t/√G
 
@@ -44,7 +44,8 @@ def chance_of_luck(difference: Estimate, clusters: int, *, above: float = 0.0) -
 
     Args:
         difference: With its standard error and skewness; positive is what is to be shown.
-        clusters: That it rests on.
+        clusters: How many there are; they count as those of one size, where the difference does not say how many it
+            rests on.
         above: What it is to be larger than.
 
     Returns:
@@ -55,8 +56,8 @@ def chance_of_luck(difference: Estimate, clusters: int, *, above: float = 0.0) -
     distance = difference.value - above
     if difference.error <= 0:
         return 0.0 if distance > 0 else 1.0
-    t = distance / difference.error
-    return upper_tail(min(t, _without_skewness(t, difference.skewness or 0.0, clusters)), freedom(clusters))
+    t, rests_on = distance / difference.error, difference.clusters or clusters
+    return upper_tail(min(t, _without_skewness(t, difference.skewness or 0.0, rests_on)), freedom(rests_on))
 
 
 def errors_needed(level: float, clusters: int) -> float:
@@ -64,7 +65,7 @@ def errors_needed(level: float, clusters: int) -> float:
 
     Args:
         level: The largest chance of luck that is allowed, below a half.
-        clusters: How many there are.
+        clusters: How many there are, of one size.
     """
     groups = freedom(clusters) + 1
     wanted = quantile(level, freedom(clusters))
@@ -77,14 +78,18 @@ def errors_needed(level: float, clusters: int) -> float:
 def gain_of(metric: Metric, found: Figures, other: Other = "champion") -> Estimate | None:
     """How much better the candidate is than another model: positive is better. None where there is no such model.
 
-    A bias is better by what its size has shrunk.
+    A bias is better by what its size has shrunk. How sure that is can only be said where both are sure to lie on the
+    same side of zero: elsewhere a shift of all labels moves one size up and the other one down, which the difference of
+    the two does not show. So no gate decides by it (`gates.py`).
     """
     difference = found.difference if other == "champion" else found.reference_difference
     model = found.champion if other == "champion" else found.reference
     if difference is None or model is None:
         return None
     if metric == "bias":
-        return turned(_growth_of_bias(found.candidate, model, difference))
+        shrunk = Estimate(value=abs(model.value) - abs(found.candidate.value))
+        sides = {_side(found.candidate), _side(model)}
+        return turned(difference) if sides == {1} else difference if sides == {-1} else shrunk
     return difference if metric in HIGHER_IS_BETTER else turned(difference)
 
 
@@ -96,26 +101,14 @@ def turned(difference: Estimate) -> Estimate:
         interval=None if pair is None else (-pair[1], -pair[0]),
         error=difference.error,
         skewness=None if difference.skewness is None else -difference.skewness,
+        clusters=difference.clusters,
     )
 
 
-def _growth_of_bias(candidate: Estimate, other: Estimate, difference: Estimate) -> Estimate:
-    """The growth of |bias|. It is never more than the difference of the biases, so that one's half width bounds it."""
-    value = abs(candidate.value) - abs(other.value)
-    if difference.interval is None:
-        return Estimate(value=value)
-    half = (difference.interval[1] - difference.interval[0]) / 2
-    error, skewness = difference.error, difference.skewness
-    if candidate.value < 0 and skewness is not None:
-        skewness = -skewness
-    if candidate.value * other.value < 0:
-        # |candidate| - |other| then moves with the sum of the two, whose spread the difference does not show.
-        widths = [(pair[1] - pair[0]) / 2 for pair in (candidate.interval, other.interval) if pair is not None]
-        wider = max(half, sum(widths))
-        # No less than the error of the sum: the half widths are the same multiple of the errors, or a larger one.
-        error = None if error is None else error * (wider / half) if half else None
-        half, skewness = wider, 0.0
-    return Estimate(value=value, interval=(value - half, value + half), error=error, skewness=skewness)
+def _side(bias: Estimate) -> int:
+    """On which side of zero its whole interval lies: 1, -1, or 0 where that is not sure."""
+    low, high = bias.interval or (0.0, 0.0)
+    return 1 if low > 0 else -1 if high < 0 else 0
 
 
 def _without_skewness(t: float, measured: float, clusters: int) -> float:

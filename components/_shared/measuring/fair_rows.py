@@ -174,7 +174,7 @@ def labelled_rows(table: pa.Table, scores: dict[str, Floats], section: Evaluatio
     )
     _check_weights(rows)
     rows = rows.take(np.isfinite(label) & (rows.weight > 0))
-    _check_labels(rows, section)
+    check_labels(rows.label, section)
     return rows
 
 
@@ -199,6 +199,32 @@ def check_probabilities(name: str, score: Floats, problem: Problem) -> None:
         raise DataError(f"The {name}'s scores are no probabilities: one is {worst:.6g}", where="column score", fix=fix)
     if score.ndim == 2 and np.abs(score.sum(axis=1) - 1).max() > 1e-3:
         raise DataError(f"The {name}'s class probabilities do not add up to 1", where="columns score_0 …", fix=fix)
+
+
+def check_labels(label: Floats, section: EvaluationSection) -> None:
+    """Refuses labels that are no class of the task.
+
+    Args:
+        label: Of each row that has one.
+        section: Problem and classes.
+
+    Raises:
+        DataError: One is none of the classes' numbers.
+    """
+    match section.problem:
+        case "regression":
+            return
+        case "binary_classification":
+            classes = 2
+        case "multiclass_classification":
+            classes = len(section.classes or ())
+    wrong = ~np.isin(label, np.arange(classes))
+    if wrong.any():
+        raise DataError(
+            f"A label is {label[wrong][0]:g}, where 0 to {classes - 1} are the classes",
+            where="column _label",
+            fix="correct the task's label",
+        )
 
 
 def _score_columns(section: EvaluationSection, manifest: Manifest) -> list[str]:
@@ -298,20 +324,3 @@ def _check_weights(rows: Rows) -> None:
     if not (np.isfinite(rows.weight).all() and (rows.weight >= 0).all()):
         fix = "correct the task's weight column"
         raise DataError("A weight is missing or negative", where="column _weight", fix=fix)
-
-
-def _check_labels(rows: Rows, section: EvaluationSection) -> None:
-    match section.problem:
-        case "regression":
-            return
-        case "binary_classification":
-            classes = 2
-        case "multiclass_classification":
-            classes = len(section.classes or ())
-    wrong = ~np.isin(rows.label, np.arange(classes))
-    if wrong.any():
-        raise DataError(
-            f"A label is {rows.label[wrong][0]:g}, where 0 to {classes - 1} are the classes",
-            where="column _label",
-            fix="correct the task's label",
-        )

@@ -6,10 +6,11 @@ rise and fall together (Benjamini & Yekutieli, 2001), such as those of slices th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from components._shared.evidence import SliceFigures
+from components._shared.evidence import Estimate, SliceFigures
 from components._shared.gates import Metric
 from components._shared.measuring.evidence_of_gain import chance_of_luck, gain_of, turned
 from components._shared.measuring.figures import JOINED
@@ -59,15 +60,12 @@ def worsened_slices(
         false_discoveries: Share of those called worse that may be so by luck.
 
     Returns:
-        One for every slice that was looked at, the clearest first. Without an interval a slice cannot be looked at.
+        One for every slice that was looked at, the clearest first. Without an interval a slice cannot be looked at:
+        `slices_not_looked_at` has these.
     """
     looked_at: list[tuple[SliceFigures, float]] = []
-    for found in slices:
-        figures = found.metrics.get(metric)
-        gain = gain_of(metric, figures) if figures is not None else None
-        if gain is None or found.rows < min_rows or found.value.startswith(JOINED):
-            continue
-        chance = chance_of_luck(turned(gain), found.clusters, above=worse_by)
+    for found, gain in _large(slices, metric, min_rows):
+        chance = None if gain is None else chance_of_luck(turned(gain), found.clusters, above=worse_by)
         if chance is not None:
             looked_at.append((found, chance))
     together = adjusted([chance for _, chance in looked_at])
@@ -76,3 +74,29 @@ def worsened_slices(
         for (found, chance), least in zip(looked_at, together, strict=True)
     ]
     return sorted(result, key=lambda one: one.chance)
+
+
+def slices_not_looked_at(
+    slices: Sequence[SliceFigures], metric: Metric, *, min_rows: int
+) -> list[tuple[SliceFigures, float | None]]:
+    """The slices that are large enough, and whose worsening has no interval.
+
+    Args:
+        slices, metric, min_rows: As for `worsened_slices`.
+
+    Returns:
+        Each with its worsening, the largest first; without one, at the end, where the metric has no value.
+    """
+    found = [(one, gain) for one, gain in _large(slices, metric, min_rows) if gain is None or gain.error is None]
+    result = [(one, None if gain is None else -gain.value) for one, gain in found]
+    return sorted(result, key=lambda pair: -math.inf if pair[1] is None else pair[1], reverse=True)
+
+
+def _large(
+    slices: Sequence[SliceFigures], metric: Metric, min_rows: int
+) -> Iterator[tuple[SliceFigures, Estimate | None]]:
+    """The slices that are large enough, each with what the candidate gains in it; joined ones are none."""
+    for one in slices:
+        if one.rows >= min_rows and not one.value.startswith(JOINED):
+            figures = one.metrics.get(metric)
+            yield one, None if figures is None else gain_of(metric, figures)

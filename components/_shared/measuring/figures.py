@@ -10,9 +10,11 @@ from components._shared.gates import METRICS_OF, Metric
 from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.intervals import (
     cluster_sums,
+    effective_clusters,
     freedom,
     half_widths,
     resampled_gaps,
+    shares_of,
     skewness,
     standard_errors,
     student_quantile,
@@ -177,25 +179,29 @@ def _estimates(
     sums = cluster_sums(influences, rows.cluster, rows.clusters)
     index = {column: position for position, column in enumerate(columns)}
     values = {(metric, name): measured[name][metric].value for metric, name in columns}
+    shares = [_shares(rows, measured[name][metric]) for metric, name in columns]
     paired: list[tuple[Metric, str]] = []
     differences = []
     for metric, name in columns:
         if name != "candidate" and (metric, "candidate") in index:
+            ours, theirs = index[metric, "candidate"], index[metric, name]
             paired.append((metric, f"candidate - {name}"))
-            differences.append(sums[:, index[metric, "candidate"]] - sums[:, index[metric, name]])
+            differences.append(sums[:, ours] - sums[:, theirs])
+            shares.append(np.hstack([shares[ours], shares[theirs]]))
             values[paired[-1]] = values[metric, "candidate"] - values[metric, name]
     if differences:
         sums = np.hstack([sums, np.stack(differences, axis=1)])
-    weight = cluster_sums([rows.weight], rows.cluster, rows.clusters)
-    share = weight / weight.sum()
-    widths = half_widths(sums, share)
+    share = np.stack([each.max(axis=1) for each in shares], axis=1)
+    effective = np.array([effective_clusters(each).min() for each in shares])
+    widths = half_widths(sums, share, effective)
     errors, bent = standard_errors(sums, share), skewness(sums, share)
     if np.isfinite(widths).any():
         at_least = _calibration_errors(rows, measured)
         for position, (metric, name) in enumerate([*columns, *paired]):
-            if metric == "calibration_error":
+            if metric == "calibration_error" and np.isfinite(widths[position]):
                 errors[position] = max(errors[position], at_least[name])
-                widths[position] = max(widths[position], student_quantile(freedom(rows.clusters)) * at_least[name])
+                least = student_quantile(freedom(int(effective[position]))) * at_least[name]
+                widths[position] = max(widths[position], least)
     result = {}
     for position, (metric, name) in enumerate([*columns, *paired]):
         value, width = values[metric, name], widths[position]
@@ -207,12 +213,18 @@ def _estimates(
                 interval=(rounded(value - width), rounded(value + width)),
                 error=rounded(errors[position]),
                 skewness=rounded(bent[position]),
+                clusters=int(effective[position]),
             )
         else:
             low, high = measured[name][metric].bounds or _RANGE[metric]
             interval = (rounded(max(low, value - width)), rounded(min(high, value + width)))
             result[metric, name] = Estimate(value=rounded(value), interval=interval)
     return result
+
+
+def _shares(rows: Rows, found: Measured) -> Floats:
+    """Each cluster's share of every average that the metric is made of."""
+    return shares_of(found.averages, rows.weight if found.over is None else found.over, rows.cluster, rows.clusters)
 
 
 def _calibration_errors(rows: Rows, measured: dict[str, dict[Metric, Measured]]) -> dict[str, float]:

@@ -7,11 +7,17 @@ the sum of the rows' influences in cluster g of G, and `h_g` the cluster's share
 
 * standard error, the cluster jackknife: `s² = (G - 1)/G · Σ (u_g / (1 - h_g))²`
   (MacKinnon, Nielsen & Webb, Fast and reliable jackknife and bootstrap methods for cluster-robust inference, 2023);
+* degrees of freedom: `G* - 1` with `G* = 1 / Σ h_g²`, as many clusters of one size as tell as much (Kish, Survey
+  Sampling, 1965). Of thirty days of which three hold nearly all rows, it is three that are known, not thirty;
 * in each of 2,000 resamples that draw cluster g `w_g` times, `t* = Σ w_g u_g / s*`, with
   `s*² = G/(G - 1) · (Σ w_g u_g² - (Σ w_g u_g)² / G)`;
 * `q`: the 95 % quantile of `|t*|` (the symmetric bootstrap-t interval: Hall, On symmetric bootstrap confidence
-  intervals, 1988), or Student's with G - 1 degrees of freedom where that is larger;
+  intervals, 1988), or Student's with G* - 1 degrees of freedom where that is larger;
 * the interval is `value ± q · s`, cut to the values that the metric can take.
+
+A metric of several averages (a ranking metric is one over positives and negatives, macro F1 one for each class) knows
+no more than the average that lies in the fewest clusters: `h_g` is the largest of the cluster's shares, and `G*` the
+smallest of the averages' numbers. Five positives on five days are five clusters, however many days have none.
 
 The calibration error is a sum of absolute values, and influences do not see that errors of days add up where the mean
 error of a bin is near zero. Its interval is at least as wide as what the figure itself moves by in the resamples.
@@ -35,7 +41,7 @@ from components._shared.measuring.student import quantile
 RESAMPLES = 2000
 MOST_GROUPS = 100
 FEWEST_CLUSTERS = 5
-"""With fewer there is no interval: the tails of Student's distribution would say more about it than the rows do."""
+"""With fewer of one size there is no interval: Student's tails would say more about it than the rows do."""
 
 _SEED = 20130101
 _LEVEL = 0.95
@@ -68,19 +74,54 @@ def groups_of(cluster: Integers, clusters: int) -> tuple[Integers, int]:
     return shuffled[cluster], MOST_GROUPS
 
 
-def half_widths(sums: Floats, share: Floats) -> Floats:
+def shares_of(averages: tuple[Integers, ...], weight: Floats, cluster: Integers, clusters: int) -> Floats:
+    """Each cluster's, or group's, share of every average that a metric is made of.
+
+    Args:
+        averages: Which of them each row belongs to, once or several times; empty: there is one, over all rows.
+        weight, cluster: Per row.
+        clusters: How many there are.
+
+    Returns:
+        Groups × averages, without those that no row belongs to.
+    """
+    group, groups = groups_of(cluster, clusters)
+    parts = averages or (np.zeros(len(weight), np.int64),)
+    width = max(int(part.max()) for part in parts) + 1
+    sums = np.sum([np.bincount(group * width + part, weight, groups * width) for part in parts], axis=0)
+    sums = sums.reshape(groups, width)
+    total = sums.sum(axis=0)
+    shares: Floats = sums[:, total > 0] / total[total > 0]
+    return shares
+
+
+def effective_clusters(share: Floats) -> Integers:
+    """As many clusters of one size as tell as much: Kish's number of each column, to the nearest whole one.
+
+    Args:
+        share: Each cluster's share: clusters × columns.
+    """
+    squares = (share**2).sum(axis=0)
+    found: Integers = np.rint(share.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1)).astype(np.int64)
+    return found
+
+
+def half_widths(sums: Floats, share: Floats, effective: Integers | None = None) -> Floats:
     """Half the width of each column's interval.
 
     Args:
         sums: Influences by cluster: clusters × columns.
         share: Each cluster's share of the weight, clusters × 1 or clusters × columns.
+        effective: How many equal clusters each column rests on; by default what its shares come to.
 
     Returns:
-        Per column; NaN where there are too few clusters to say, or nearly all lies in one of them.
+        Per column; NaN where there are too few clusters to say, or nearly all lies in a few of them.
     """
     clusters = len(sums)
     if clusters < FEWEST_CLUSTERS:
         return np.full(sums.shape[1], np.nan)
+    effective = effective_clusters(share) if effective is None else effective
+    least = [student_quantile(freedom(each)) if each >= FEWEST_CLUSTERS else np.nan for each in effective.tolist()]
     with np.errstate(divide="ignore", invalid="ignore"):
         error = standard_errors(sums, share)
         drawn = _resamples(clusters)
@@ -90,10 +131,9 @@ def half_widths(sums: Floats, share: Floats) -> Floats:
         flat = spread <= 1e-12 * squares
         t = np.abs(moved) / np.sqrt(np.where(flat, np.nan, spread) * clusters / (clusters - 1))
         t[flat] = np.where(moved[flat] == 0, 0, np.inf)
-        critical = np.maximum(np.quantile(t, _LEVEL, axis=0, method="higher"), student_quantile(clusters - 1))
-        width = critical * error
+        width = np.maximum(np.quantile(t, _LEVEL, axis=0, method="higher"), least) * error
     width[~sums.any(axis=0)] = 0.0
-    return np.where(np.isfinite(width), width, np.nan)
+    return np.where(np.isfinite(width) & np.isfinite(least), width, np.nan)
 
 
 def standard_errors(sums: Floats, share: Floats) -> Floats:
@@ -130,7 +170,7 @@ def skewness(sums: Floats, share: Floats) -> Floats:
 
 
 def freedom(clusters: int) -> int:
-    """Degrees of freedom of a standard error from so many clusters."""
+    """Degrees of freedom of a standard error from so many clusters of one size."""
     return min(clusters, MOST_GROUPS) - 1
 
 

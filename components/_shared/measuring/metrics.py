@@ -34,6 +34,9 @@ class Measured:
     """A metric's value and the influence of each row on it.
 
     Attributes:
+        averages: Of a metric that is made of several averages: which of them each row belongs to. Ranking metrics: its
+            class; macro F1: its class, and the class that it was given. Empty: one average over all rows.
+        over: What the averages weigh a row by, where that is not its weight. R²: its part of the labels' spread.
         gap: Calibration error only: per row, weight times (label - score).
         bins: Calibration error only: the bin of each row.
         bounds: The values that it can take, where they depend on the task.
@@ -41,6 +44,8 @@ class Measured:
 
     value: float
     influence: Floats
+    averages: tuple[Integers, ...] = ()
+    over: Floats | None = None
     gap: Floats | None = None
     bins: Integers | None = None
     bounds: tuple[float, float] | None = None
@@ -172,7 +177,8 @@ def _ranking(label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measu
     loss = np.cumsum((positives * true / chosen**2)[::-1])[::-1]
     on_average = np.empty(len(score))
     on_average[order] = (positive * (precision - average + gain)[group] - negative * loss[group]) / all_true
-    return {"auc": Measured(auc, on_auc), "pr_auc": Measured(average, on_average)}
+    averages = (label.astype(np.int64),)
+    return {"auc": Measured(auc, on_auc, averages), "pr_auc": Measured(average, on_average, averages)}
 
 
 def _calibration_error(hit: Floats, score: Floats, weight: Floats) -> Measured:
@@ -182,7 +188,7 @@ def _calibration_error(hit: Floats, score: Floats, weight: Floats) -> Measured:
     by_bin = np.bincount(bins, weights=gap)
     total = weight.sum()
     error = float(np.abs(by_bin).sum() / total)
-    return Measured(error, (np.sign(by_bin)[bins] * gap - weight * error) / total, gap, bins)
+    return Measured(error, (np.sign(by_bin)[bins] * gap - weight * error) / total, gap=gap, bins=bins)
 
 
 def _multiclass(label: Integers, score: Floats, weight: Floats) -> dict[Metric, Measured]:
@@ -211,7 +217,7 @@ def _macro_f1(label: Integers, chosen: Integers, classes: int, weight: Floats) -
     influence = (
         2 * (chosen == label) * per_row[label] - f1[label] * per_row[label] - f1[chosen] * per_row[chosen]
     ) / occurs.sum()
-    return Measured(float(f1[occurs].mean()), weight * influence)
+    return Measured(float(f1[occurs].mean()), weight * influence, averages=(label, chosen))
 
 
 def _regression(label: Floats, score: Floats, weight: Floats) -> dict[Metric, Measured]:
@@ -226,6 +232,7 @@ def _regression(label: Floats, score: Floats, weight: Floats) -> dict[Metric, Me
     spread = float(deviation @ weight)
     if spread > 0:
         unexplained = float(error**2 @ weight) / spread
-        result["r2"] = Measured(1 - unexplained, weight * (unexplained * deviation - error**2) / spread)
+        influence = weight * (unexplained * deviation - error**2) / spread
+        result["r2"] = Measured(1 - unexplained, influence, over=weight * deviation)
     result["bias"] = mean_of(error, weight)
     return result

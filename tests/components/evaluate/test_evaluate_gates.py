@@ -138,9 +138,8 @@ def test_a_bias_is_worse_when_it_is_larger_either_way(
         gates={
             "metric": {"beats_base_rate": []},
             "champion": {
-                "primary": "bias",
                 "improve": "no",
-                "tolerance": {"bias": {"worse_by": 0.1, "evidence": "interval"}},
+                "tolerance": {"bias": {"worse_by": 0.1}},
             },
         },
     )

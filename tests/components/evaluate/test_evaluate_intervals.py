@@ -1,13 +1,35 @@
-"""Intervals: false alarms by simulation, and what they do at the edges."""
+"""Intervals: false alarms by simulation, rare classes and unequal days, and what they do at the edges."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.statistics_simulation import Shape, draw, false_alarms
+from benchmarks.statistics_simulation import (
+    LEVELS,
+    SIZES,
+    Shape,
+    draw,
+    false_alarms,
+    luck_with_a_rare_class,
+    luck_with_unequal_days,
+    rare_class,
+)
+from components._shared.measuring.calibration_line import calibration_line
+from components._shared.measuring.fair_rows import Rows
 from components._shared.measuring.figures import figures_of
-from components._shared.measuring.intervals import MOST_GROUPS, cluster_sums, half_widths, student_quantile
+from components._shared.measuring.intervals import (
+    MOST_GROUPS,
+    cluster_sums,
+    effective_clusters,
+    half_widths,
+    student_quantile,
+)
+from components._shared.measuring.metrics import measure
+from components._shared.task import Problem
+from components.evaluate.curves import draw as draw_curves
 
 
 def test_two_equal_models_are_called_different_in_at_most_five_percent_of_trials() -> None:
@@ -69,7 +91,7 @@ def test_all_weight_in_one_cluster_gives_no_interval() -> None:
 
 
 def test_intervals_are_the_same_each_time_and_stay_within_what_a_metric_can_be() -> None:
-    rows = draw("binary_classification", Shape(days=6, rows=10), np.random.default_rng(8))
+    rows = draw("binary_classification", Shape(days=8, rows=15, day=0.1), np.random.default_rng(8))
     first = figures_of(rows, "binary_classification", (0.2,))
     assert first == figures_of(rows, "binary_classification", (0.2,))
     for metric, found in first.metrics.items():
@@ -98,3 +120,127 @@ def test_single_rows_as_clusters_give_the_interval_that_they_would_have_one_by_o
     assert sums.shape == (MOST_GROUPS, 1)
     width = half_widths(sums, np.full((MOST_GROUPS, 1), 1 / MOST_GROUPS))[0]
     assert width == pytest.approx(1.96 / len(values) ** 0.5, rel=0.2)
+
+
+def test_three_positives_say_nothing_of_a_ranking_however_many_days_there_are() -> None:
+    """Any two models differ by something, and the days without a positive make it look like much."""
+    rows = rare_class(np.random.default_rng(1), positives=3)
+    figures = figures_of(rows, "binary_classification", ()).metrics
+    for metric in ("auc", "pr_auc"):
+        assert figures[metric].candidate.interval is None
+        assert figures[metric].difference is not None
+        assert figures[metric].difference.error is None
+    assert figures["log_loss"].difference is not None and figures["log_loss"].difference.interval is not None
+    slope = calibration_line(rows, rows.scores["candidate"]).slope
+    assert slope is not None and slope.interval is None
+
+
+def test_eight_positives_make_luck_look_no_more_certain_than_it_is() -> None:
+    """Counted as thirty days, luck passes three times as often as is allowed to one of fifteen looks."""
+    luck = luck_with_a_rare_class(8, 3000, seed=2)
+    assert (luck.ours / luck.trials <= LEVELS).all()
+    assert luck.by_day[1] / luck.trials > 2 * LEVELS[1]
+    difference = figures_of(rare_class(np.random.default_rng(1), positives=8), "binary_classification", ())
+    found = difference.metrics["auc"].difference
+    assert found is not None and found.clusters is not None and 5 <= found.clusters <= 8
+
+
+def _days_of_a_rare_class(random: np.random.Generator) -> tuple[Rows, Rows, Rows]:
+    """Twelve days: eight positives on seven of them, a rare class on seven, a label that varies most on seven."""
+    day = np.repeat(np.arange(12), 40)
+
+    def rows(label: Any, score: Any) -> Rows:
+        return Rows(
+            label=np.asarray(label, float),
+            weight=random.uniform(0.5, 1.5, len(day)),
+            cluster=day,
+            clusters=12,
+            time=None,
+            slices={},
+            scores={"candidate": score(), "champion": score()},
+        )
+
+    positive = np.isin(np.arange(len(day)), [(number % 7) * 40 + number for number in range(8)])
+    several = np.where(random.random(len(day)) < 0.5, 0, 1)
+    several[random.choice(np.flatnonzero(day < 7), 12, replace=False)] = 2
+    spread = np.where(day < 7, 3, 0.5)
+    value = random.normal(size=len(day)) * spread
+
+    def of_classes() -> Any:
+        logits = random.normal(size=(len(day), 3)) + 1.5 * np.eye(3)[several]
+        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+    return (
+        rows(positive, lambda: 1 / (1 + np.exp(3 - positive - random.normal(size=len(day))))),
+        rows(several, of_classes),
+        rows(value, lambda: value / 2 + random.normal(size=len(day)) * spread / 2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "metric", "most"),
+    [
+        ("binary_classification", "auc", 1.1),
+        ("binary_classification", "pr_auc", 1.6),
+        ("binary_classification", "log_loss", 1.1),
+        ("multiclass_classification", "macro_f1", 1.3),
+        ("regression", "r2", 1.1),
+    ],
+)
+def test_a_standard_error_is_that_of_leaving_out_each_day_also_where_few_days_hold_what_counts(
+    problem: Problem, metric: Any, most: float
+) -> None:
+    place = ("binary_classification", "multiclass_classification", "regression").index(problem)
+    for seed in range(5):
+        rows = _days_of_a_rare_class(np.random.default_rng(seed))[place]
+        without = []
+        for day in range(rows.clusters):
+            kept = rows.cluster != day
+            ours, theirs = (
+                measure(problem, rows.label[kept], rows.scores[name][kept], rows.weight[kept])[metric].value
+                for name in ("candidate", "champion")
+            )
+            without.append(ours - theirs)
+        jackknife = np.std(without) * np.sqrt(rows.clusters - 1)
+        difference = figures_of(rows, problem, ()).metrics[metric].difference
+        assert difference is not None and difference.error is not None
+        assert 0.9 < difference.error / jackknife < most
+
+
+def test_days_of_very_different_size_make_luck_look_no_more_certain_than_it_is() -> None:
+    """Days of 1, 1/2, 1/3 … of the rows tell as much as ten; counted as thirty, luck passes 1.8 times too often."""
+    luck = luck_with_unequal_days(SIZES["30 days of 1, 1/2, 1/3 …"], 10_000, seed=3)
+    assert luck.ours[0] / luck.trials <= LEVELS[0]
+    assert luck.by_day[0] / luck.trials > 1.5 * LEVELS[0]
+
+
+def test_an_interval_knows_as_many_days_as_hold_the_rows() -> None:
+    sums = np.random.default_rng(4).normal(size=(30, 1)) / 30
+    sums -= sums.mean()
+    even = np.full((30, 1), 1 / 30)
+    three = np.array([[100.0]] * 3 + [[1.0]] * 27) / 327
+    assert effective_clusters(even)[0] == 30
+    assert np.isfinite(half_widths(sums, even)[0])
+    assert effective_clusters(three)[0] == 4
+    assert np.isnan(half_widths(sums, three)[0]), "nearly all rows lie in three of thirty days"
+
+
+def test_a_bin_of_scores_that_few_days_have_shows_no_interval(section: Any) -> None:
+    """The other days have no rows in it: they are no clusters of its own."""
+    day = np.repeat(np.arange(30), 40)
+    random = np.random.default_rng(5)
+    score = np.where(day < 4, random.uniform(0.8, 0.9, len(day)), random.uniform(0.1, 0.5, len(day)))
+    rows = Rows(
+        label=(random.random(len(day)) < score).astype(float),
+        weight=np.ones(len(day)),
+        cluster=day,
+        clusters=30,
+        time=None,
+        slices={},
+        scores={"candidate": score},
+    )
+    curve = draw_curves(
+        "binary_classification", rows, score, decision=section().decision, classes=("0", "1")
+    ).curves.calibration
+    assert all((point.low is None) == (point.x > 0.8) for point in curve)
+    assert {point.x > 0.8 for point in curve} == {True, False}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from components._shared.evidence import Estimate, Evaluation, Figures, SliceFigures
+from components._shared.measuring.fair_rows import Column, Rows
+from components._shared.measuring.figures import slices_of
 from components._shared.verdict import Check
 from components.evaluate.gate_checks import judge
 from components.evaluate.notes import Notes
@@ -162,26 +165,29 @@ def test_the_same_answers_are_no_improvement(section: Any) -> None:
 
 
 def test_too_few_clusters_for_an_interval_cannot_be_judged(section: Any) -> None:
-    assert _check(section, _figures(0.1, None)).outcome == "cannot_judge"
+    check = _check(section, _figures(0.1, None))
+    assert check.outcome == "cannot_judge"
+    assert check.reason == "AUC has no interval here: the rows, or those of one class, lie in too few clusters."
 
 
-@pytest.mark.parametrize(
-    ("candidate", "champion", "outcome"),
-    [
-        (0.1, 0.5, "passed"),
-        (-0.1, -0.5, "passed"),
-        (0.5, 0.1, "failed"),
-        (0.1, -0.9, "passed"),
-        (0.4, -0.5, "cannot_judge"),
-    ],
-)
-def test_a_bias_is_better_when_it_is_smaller_either_way(
-    candidate: float, champion: float, outcome: str, section: Any
-) -> None:
-    gates = {"primary": "bias", "tolerance": {}, "reference": {}}
-    figures = _figures(candidate - champion, 0.1, candidate=candidate)
-    check = _check(section, figures, metric="bias", gates=gates, problem="regression")
-    assert check.outcome == outcome
+def test_with_few_days_nothing_is_said_of_what_they_can_see(section: Any) -> None:
+    """However many days there are, if what counts lies on few of them."""
+    few = _check(section, _figures(0.001, 0.004), clusters=19, looks=4)
+    uneven = _figures(0.001, 0.004)
+    difference = uneven.difference.model_copy(update={"clusters": 19})  # type: ignore[union-attr]
+    for check in (few, _check(section, uneven.model_copy(update={"difference": difference}), looks=4)):
+        assert check.outcome == "cannot_judge"
+        assert check.reason.endswith("1 of 80 cases is allowed to one of 4 looks a quarter.")
+
+
+def test_days_that_are_as_uneven_as_these_are_needed_the_more(section: Any) -> None:
+    """Sixty days that tell as much as thirty: twice as many more of them (two times 165)."""
+    even = _figures(0.0, 0.004)
+    uneven = even.difference.model_copy(update={"clusters": 30})  # type: ignore[union-attr]
+    check = _check(section, even.model_copy(update={"difference": uneven}), clusters=60, looks=4)
+    plain = _check(section, even, clusters=30, looks=4)
+    assert plain.reason.endswith("an effect of 0.005 needs about 170 more days of test rows.")
+    assert check.reason.endswith("an effect of 0.005 needs about 330 more days of test rows.")
 
 
 @pytest.mark.parametrize(
@@ -242,6 +248,51 @@ def test_one_doubtful_slice_of_many_does_not_cry_wolf(section: Any) -> None:
 def test_a_slice_may_be_worse_within_its_tolerance(section: Any) -> None:
     assert [check.outcome for check in _slices(section, _slice("UA", -0.05), worse_by=0.04)] == ["passed"]
     assert [check.outcome for check in _slices(section, _slice("UA", -0.05), worse_by=0.01)] == ["failed"]
+
+
+def _rows(random: np.random.Generator, *, reversed_on: str) -> Rows:
+    """Thirty days of two models that are alike, but the candidate ranks one weekday's rows the wrong way round."""
+    day = np.repeat(np.arange(30), 200)
+    weekday, names = day % 7, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    feature = random.normal(size=len(day))
+    label = (random.random(len(day)) < 1 / (1 + np.exp(1.3 - feature))).astype(float)
+    turned = np.where(weekday == names.index(reversed_on), -feature, feature) if reversed_on else feature
+
+    def model(logit: Any) -> Any:
+        return 1 / (1 + np.exp(1.3 - logit - random.normal(0, 0.1, len(day))))
+
+    return Rows(
+        label=label,
+        weight=np.ones(len(day)),
+        cluster=day,
+        clusters=30,
+        time=None,
+        slices={"weekday": Column(weekday, names)},
+        scores={"candidate": model(turned), "champion": model(feature)},
+    )
+
+
+def test_a_large_slice_that_collapses_on_too_few_days_is_no_silent_pass(section: Any) -> None:
+    """Mondays and Tuesdays come five times in thirty days, the others four times: these have no interval."""
+    rows = _rows(np.random.default_rng(1), reversed_on="Wed")
+    slices = slices_of(rows, "binary_classification", (0.25,), gated_rows=500)
+    found = _slices(section, *slices, worse_by=0.02)
+    assert [(check.slice, check.outcome) for check in found][1:] == [("weekday=Wed", "cannot_judge")]
+    assert found[0].outcome == "passed"
+    assert found[0].reason.endswith("(4 more of at least 500 rows lie in too few clusters, or have no value.)")
+    assert (found[1].observed or 0) < -0.3
+    assert "lie in too few clusters to tell that from luck; worse by at most 0.02 is allowed." in found[1].reason
+
+
+def test_large_slices_that_could_not_be_looked_at_are_counted(section: Any) -> None:
+    """Four weekdays of four days each, and one whose labels are all alike."""
+    rows = _rows(np.random.default_rng(1), reversed_on="")
+    rows.label[rows.cluster % 7 == 1] = 0
+    slices = slices_of(rows, "binary_classification", (0.25,), gated_rows=500)
+    found = _slices(section, *slices, worse_by=0.02)
+    assert [check.outcome for check in found] == ["passed"]
+    assert "1 slice was looked at together" in found[0].reason
+    assert found[0].reason.endswith("(6 more of at least 500 rows lie in too few clusters, or have no value.)")
 
 
 def test_where_there_is_no_slice_to_look_at_it_cannot_be_judged(section: Any) -> None:
