@@ -48,13 +48,13 @@ def improves_beyond_doubt(evaluation: Evaluation, section: EvaluationSection) ->
     outcome: Outcome
     if chance <= level and gain.value > 0:
         outcome = "passed"
-        reason = f"{said}, hardly by luck: {_luck(chance, level, evaluation.looks)}."
+        reason = f"{said}, hardly by luck: {_luck(chance, level, evaluation.looks, gates.false_alarms)}."
     elif gain.interval[1] < 0 or (gain.error == 0 and gates.undecided == "keep"):
         outcome, reason = "failed", f"{said}; it must be better, and hardly by luck."
     else:
         doubt = f"{said}, but the data cannot tell that from luck"
         if gain.value > 0:
-            doubt += f": {_luck(chance, level, evaluation.looks)}"
+            doubt += f": {_luck(chance, level, evaluation.looks, gates.false_alarms)}"
         doubt += _power(gain, level, evaluation, section)
         outcome, reason = "cannot_judge", f"{doubt}."
         if gates.undecided == "promote":
@@ -80,9 +80,13 @@ def odds(chance: float) -> str:
     return f"1 of {round(many / digits) * digits:,} cases"
 
 
-def _luck(chance: float, level: float, looks: int) -> str:
-    share = f" to one of {looks:,} looks a quarter" if looks > 1 else ""
-    return f"luck alone shows as much in {odds(chance)}, and {odds(level)} is allowed{share}"
+def _luck(chance: float, level: float, looks: int, false_alarms: float) -> str:
+    share = (
+        f" ({number(100 * false_alarms)} % in a quarter of the calendar, divided by {looks:,} looks)"
+        if looks > 1
+        else ""
+    )
+    return f"were it no better, luck would show as much in {odds(chance)}, and at most {odds(level)} is allowed{share}"
 
 
 def _power(gain: Estimate, level: float, evaluation: Evaluation, section: EvaluationSection) -> str:

@@ -58,8 +58,9 @@ def test_what_is_better_beyond_doubt_passes_and_says_how_sure_that_is(section: A
     assert check.outcome == "passed"
     assert check.limit == "better, hardly by luck: at most 1 of 80 cases"
     assert check.reason == (
-        "AUC is better than the champion's by 0.027 [0.008, 0.046], hardly by luck: luck alone shows as much in "
-        "1 of 140 cases, and 1 of 80 cases is allowed to one of 4 looks a quarter."
+        "AUC is better than the champion's by 0.027 [0.008, 0.046], hardly by luck: were it no better, luck would show "
+        "as much in 1 of 140 cases, and at most 1 of 80 cases is allowed (5 % in a quarter of the calendar, divided "
+        "by 4 looks)."
     )
     assert (check.observed, check.interval) == (0.027, pytest.approx((0.007525, 0.046475)))
 
@@ -68,9 +69,9 @@ def test_the_same_difference_is_not_enough_for_one_of_the_looks_of_every_night(s
     check = _check(section, _figures(0.027, 0.0095), looks=93)
     assert check.outcome == "cannot_judge"
     assert check.reason == (
-        "AUC is better than the champion's by 0.027 [0.008, 0.046], but the data cannot tell that from luck: luck "
-        "alone shows as much in 1 of 140 cases, and 1 of 1,900 cases is allowed to one of 93 looks a quarter; an "
-        "effect of 0.005 would need about 6 more years."
+        "AUC is better than the champion's by 0.027 [0.008, 0.046], but the data cannot tell that from luck: were it "
+        "no better, luck would show as much in 1 of 140 cases, and at most 1 of 1,900 cases is allowed (5 % in a "
+        "quarter of the calendar, divided by 93 looks); an effect of 0.005 would need about 6 more years."
     )
 
 
@@ -177,7 +178,7 @@ def test_with_few_days_nothing_is_said_of_what_they_can_see(section: Any) -> Non
     difference = uneven.difference.model_copy(update={"clusters": 19})  # type: ignore[union-attr]
     for check in (few, _check(section, uneven.model_copy(update={"difference": difference}), looks=4)):
         assert check.outcome == "cannot_judge"
-        assert check.reason.endswith("1 of 80 cases is allowed to one of 4 looks a quarter.")
+        assert check.reason.endswith("1 of 80 cases is allowed (5 % in a quarter of the calendar, divided by 4 looks).")
 
 
 def test_days_that_are_as_uneven_as_these_are_needed_the_more(section: Any) -> None:
