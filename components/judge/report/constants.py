@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components._shared.evidence import Estimate, Evaluation, Figures
+from components._shared.evidence import Estimate, Evaluation, Figures, Saving
 from components._shared.facts import Facts
 from components._shared.gates import HIGHER_IS_BETTER, METRICS_OF, Metric, is_better
 from components._shared.task import EvaluationSection
@@ -100,7 +100,7 @@ def constant_fact(facts: Facts) -> tuple[str, str, str]:
         more = f"; ahead in {_names(unsure)}, which may be luck" if unsure else ""
         return name, f"beats {models}", f"in {_names(sure)}{more}"
     if cheaper := hindsight_remark(facts):
-        return "One decision for all rows", f"would have been cheaper than {models}", cheaper
+        return "One decision for all rows", f"{_would_have(facts)} been cheaper than {models}", cheaper
     if unsure:
         return name, f"is ahead of {models}", f"in {_names(unsure)}, which may be luck"
     better = {
@@ -124,8 +124,7 @@ def hindsight_remark(facts: Facts) -> str:
     if value.champion is not None and value.hindsight.cost >= value.champion.cost:
         return ""
     noun = cluster_noun(facts.gates)
-    lost = value.hindsight.per_row if noun == "row" else value.hindsight.per_cluster
-    gain = _turned(lost)
+    gain = _turned(_lost(value.hindsight, facts))
     amount = with_unit(number(gain.value, places_of(gain)), shorten(value.unit, 30))
     around = f" {interval(gain.interval, places_of(gain))}" if gain.interval else ""
     luck = "" if side(gain) != "unclear" else ", which may be luck"
@@ -141,7 +140,17 @@ def hindsight_sentence(facts: Facts) -> str:
     if not remark:
         return ""
     models = "both models" if facts.evaluation.champion else "the candidate"
-    return f"One decision for all rows would have been cheaper than {models}: {remark}."
+    return f"One decision for all rows {_would_have(facts)} been cheaper than {models}: {remark}."
+
+
+def _would_have(facts: Facts) -> str:
+    value = facts.evaluation.value
+    luck = value is None or value.hindsight is None or side(_lost(value.hindsight, facts)) == "unclear"
+    return "may have" if luck else "would have"
+
+
+def _lost(saving: Saving, facts: Facts) -> Estimate:
+    return saving.per_row if cluster_noun(facts.gates) == "row" else saving.per_cluster
 
 
 def constant_wins(metric: Metric, facts: Facts) -> str:

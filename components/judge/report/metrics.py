@@ -22,6 +22,7 @@ from components.judge.report.wording import (
     decimals_of_figures,
     estimate,
     interval,
+    listed,
     metric_label,
     metric_name,
     nobody_acts_on,
@@ -40,6 +41,7 @@ LEAST_POSITIVES = 5
 TOO_FEW = "too few positives"
 _RANKING: tuple[Metric, ...] = ("auc", "pr_auc")
 _MOST_WORSE = 12
+_MOST_NAMED = 4
 MOST_SLICES = 400
 
 
@@ -53,6 +55,7 @@ class MetricRow:
         constant_is: What the constant does in this metric, in words.
         constant_wins: That the constant is the best of all, or may be, or empty.
         tells: `better`, `worse` or `unclear`: what the interval of the difference says.
+        unused: Whether nobody acts on it, so that it tells nothing.
         allowed: How much worse than the champion it may be, or empty.
     """
 
@@ -70,6 +73,7 @@ class MetricRow:
     difference: str
     difference_interval: str
     tells: str
+    unused: bool
     allowed: str
     levels: Markup
     plot: Markup
@@ -96,7 +100,7 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class WorseSlices:
-    """Slices that are worse in one metric: a sentence, and slice, difference and whether it stands out of each."""
+    """Slices that are worse in one metric: a sentence, and slice, difference and whether it is hardly luck of each."""
 
     sentence: str
     rows: tuple[tuple[str, str, bool], ...]
@@ -139,7 +143,6 @@ def _metric_row(metric: Metric, figures: Figures, facts: Facts) -> MetricRow:
     name = capital(metric_label(metric, facts.gates))
     axis = _levels_axis([figures], constants=True)
     unused = nobody_acts_on(metric, facts.gates)
-    told = "unclear" if unused else tells(metric, figures.difference)
     meaning = METRIC_MEANINGS.get(metric, "")
     return MetricRow(
         name=name,
@@ -155,10 +158,11 @@ def _metric_row(metric: Metric, figures: Figures, facts: Facts) -> MetricRow:
         constant_wins=constants.constant_wins(metric, facts),
         difference=signed(figures.difference.value, decimals) if figures.difference else "–",
         difference_interval=interval(figures.difference.interval, decimals) if figures.difference else "",
-        tells=told,
+        tells="unclear" if unused else tells(metric, figures.difference),
+        unused=unused,
         allowed=number(tolerance.worse_by) if tolerance else "",
         levels=plots.levels(axis, figures.candidate, figures.champion, figures.constant, _levels_alt(name, figures)),
-        plot=_difference_plot(metric, figures.difference, tolerance.worse_by if tolerance else None, told),
+        plot=_difference_plot(metric, figures.difference, tolerance.worse_by if tolerance else None, unused=unused),
     )
 
 
@@ -178,7 +182,7 @@ def tells(metric: Metric, difference: Estimate | None) -> str:
     return "better" if (low > 0) == (metric in HIGHER_IS_BETTER) else "worse"
 
 
-def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: float | None, role: str) -> Markup:
+def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: float | None, *, unused: bool) -> Markup:
     """The difference turned so that right is better; nothing for bias, whose better side is not a side."""
     if difference is None or metric == "bias":
         return Markup("")
@@ -189,7 +193,10 @@ def _difference_plot(metric: Metric, difference: Estimate | None, worse_by: floa
     )
     assert gain.interval is not None
     reach = 1.12 * max(abs(gain.value), *(abs(end) for end in gain.interval), worse_by or 0.0) or 1.0
-    words = {"better": "better", "worse": "worse", "unclear": "not clearly better or worse"}[role]
+    told = tells(metric, difference)
+    role = "unclear" if unused else told
+    words = {"better": "better", "worse": "worse", "unclear": "not clearly better or worse"}[told]
+    words += ", but nobody acts on it" if unused else ""
     alt = f"Candidate minus champion: {estimate(difference)}, {words}"
     if worse_by is not None:
         alt += f"; worse by {number(worse_by)} is allowed"
@@ -289,16 +296,14 @@ def _worse_slices(metric: Metric, allowed: float, looked_at: list[SliceWorsening
         difference = one.found.metrics[metric].difference
         if difference is not None and difference.value > allowed:
             beyond.append((one, difference))
-    sure = sum(one.worse for one, _ in beyond)
     name = metric_name(metric)
     limit = f"by more than the {number(allowed)} that is allowed over all rows" if allowed else "by estimate"
     slices = plural(len(looked_at), "slice")
     if beyond:
         sentence = (
-            f"In {name} the candidate is worse {limit} in {len(beyond)} of {slices}{', by estimate' * bool(allowed)}"
+            f"In {name} the candidate is worse {limit} in {len(beyond)} of {slices}{', by estimate' * bool(allowed)}. "
+            f"With {slices} looked at{' together' * (len(looked_at) > 1)}, {_how_sure(beyond, allowed)}."
         )
-        found = f"{sure} of them stand{'s' * (sure == 1)} out" if sure else "no slice stands out"
-        sentence += f"; {found} after allowing for {plural(len(looked_at), 'look')}."
     else:
         sentence = f"In {name} the candidate is worse {limit} in none of {slices}."
     shown = beyond[:_MOST_WORSE]
@@ -307,7 +312,7 @@ def _worse_slices(metric: Metric, allowed: float, looked_at: list[SliceWorsening
         sentence=sentence,
         rows=tuple(
             (
-                f"{shorten(one.found.column, 60)} {shorten(one.found.value, 60) or '(empty)'}",
+                _name_of_slice(one),
                 f"{signed(difference.value, place)} {interval(difference.interval, place)}".strip(),
                 one.worse,
             )
@@ -315,6 +320,29 @@ def _worse_slices(metric: Metric, allowed: float, looked_at: list[SliceWorsening
         ),
         more=len(beyond) - len(shown),
     )
+
+
+def _how_sure(beyond: list[tuple[SliceWorsening, Estimate]], allowed: float) -> str:
+    """How many are so hardly by luck, however many were looked at, and which of the others by their own interval."""
+    sure = sum(one.worse for one, _ in beyond)
+    own = [
+        _name_of_slice(one)
+        for one, difference in beyond
+        if not one.worse and difference.interval is not None and min(difference.interval) > allowed
+    ]
+    is_so = f"beyond {number(allowed)}" if allowed else "worse"
+    if sure:
+        found = f"{sure} of them {'is' if sure == 1 else 'are'} {is_so} hardly by luck"
+    else:
+        found = f"none is {is_so} for certain"
+    if own:
+        its = "is by its own interval" if len(own) == 1 else "are by their own intervals"
+        found += f", {'and' if sure else 'though'} {listed(own, _MOST_NAMED)} {its}"
+    return found
+
+
+def _name_of_slice(one: SliceWorsening) -> str:
+    return f"{shorten(one.found.column, 60)} {shorten(one.found.value, 60) or '(empty)'}"
 
 
 def slice_tables(facts: Facts) -> list[SliceTable]:

@@ -57,7 +57,14 @@ def _decision(facts: Facts) -> dict[str, Any]:
         "decision": DECISION_NAMES[facts.verdict.outcome],
         "reason": capital(facts.verdict.summary.removeprefix(f"{DECISION_NAMES[facts.verdict.outcome]}: ")),
         "cautions": [
-            one for one in (value.both_promise(facts), value.acts_on(facts), hindsight_sentence(facts)) if one
+            one
+            for one in (
+                value.both_promise(facts),
+                value.acts_on(facts),
+                value.no_clear_saving(facts),
+                hindsight_sentence(facts),
+            )
+            if one
         ],
         "constant_feared": bool(any(ahead(evaluation, facts.gates)) or hindsight_remark(facts)),
         "problem": PROBLEM_NAMES[evaluation.problem],

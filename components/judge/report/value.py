@@ -6,11 +6,21 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from components._shared.evidence import Estimate, Saving, ThresholdCost
+from components._shared.evidence import Estimate, Saving, ThresholdCost, Value
 from components._shared.facts import Facts
 from components.judge.report.constants import hindsight_sentence, one_decision
 from components.judge.report.rows import Figure, around_zero, figure, gain_strip, places_of, side
-from components.judge.report.wording import cluster_noun, estimate, extent, number, percent, shorten, with_unit
+from components.judge.report.wording import (
+    cluster_noun,
+    decimals_of_figures,
+    estimate,
+    extent,
+    interval,
+    number,
+    percent,
+    shorten,
+    with_unit,
+)
 
 _MUCH = 0.2
 """Of the rate that came true: a promise further away than that is said at the top of the page."""
@@ -33,6 +43,7 @@ class Worth:
 
     Attributes:
         sentence: The value over the champion, or without one over a constant.
+        mean_costs: What a row costs on average under each model, and under one decision for all rows.
         costs: What the task says a row costs.
         rows: One for each competitor, a day (or a cluster, or a row); `more` has the other lengths.
         hindsight: That one decision for all rows would have been cheaper, or empty.
@@ -40,10 +51,7 @@ class Worth:
 
     sentence: str
     unit: str
-    cost: Figure
-    champion_cost: str
-    constant_cost: str
-    constant: str
+    mean_costs: str
     costs: str
     rows: tuple[SavingRow, ...]
     more: tuple[SavingRow, ...]
@@ -74,15 +82,30 @@ def worth(facts: Facts) -> Worth | None:
     return Worth(
         sentence=_sentence(main, beside, noun, unit, facts) if main else "",
         unit=unit,
-        cost=figure(value.cost),
-        champion_cost=number(value.champion.cost, places_of(value.cost)) if value.champion else "",
-        constant_cost=number(value.constant.cost, places_of(value.cost)) if value.constant else "",
-        constant=constant,
+        mean_costs=_mean_costs(value, facts),
         costs=_costs(facts),
         rows=tuple(rows),
         more=tuple(more),
         hindsight=hindsight_sentence(facts),
     )
+
+
+def _mean_costs(value: Value, facts: Facts) -> str:
+    """The mean cost of a row under each model and under one decision for all rows, with the intervals there are."""
+    figures = facts.evaluation.overall.metrics.get("cost")
+    places = decimals_of_figures(figures) if figures else places_of(value.cost)
+    problem = facts.evaluation.problem
+    found = [f"candidate {estimate(value.cost, places)}"]
+    if value.champion is not None:
+        known = figures.champion if figures else None
+        around = f" {interval(known.interval, places)}" if known and known.interval else ""
+        found.append(f"champion {number(value.champion.cost, places)}{around}")
+    if value.constant is not None:
+        found.append(f"{one_decision(value.constant_decision, problem)} {number(value.constant.cost, places)}")
+    if value.hindsight is not None and value.hindsight_decision != value.constant_decision:
+        best = one_decision(value.hindsight_decision, problem)
+        found.append(f"{best} (the best in hindsight) {number(value.hindsight.cost, places)}")
+    return ", ".join(found)
 
 
 def _saving_rows(against: str, saving: Saving, noun: str) -> list[SavingRow]:
@@ -154,6 +177,27 @@ def _threshold(name: str, found: ThresholdCost, unit: str) -> str:
         f"would have cost {with_unit(number(found.best_cost.value, places_of(found.best_cost)), unit)}. "
         "Nothing is decided by hindsight."
     )
+
+
+def no_clear_saving(facts: Facts) -> str:
+    """That the candidate is not shown to save anything beside the champion, or costs more; nothing if it saves."""
+    value = facts.evaluation.value
+    if value is None or value.champion is None:
+        return ""
+    noun = cluster_noun(facts.gates)
+    found = value.champion.per_row if noun == "row" else value.champion.per_cluster
+    if found.interval is None or side(found) == "better":
+        return ""
+    unit, places = shorten(value.unit, 30), places_of(found)
+    dearer = _turned(found)
+    more = f"a {noun} {interval(dearer.interval, places)} more than the champion"
+    if side(found) == "worse":
+        return f"Deciding by the candidate costs {with_unit(number(dearer.value, places), unit)} {more}."
+    if found.value < 0:
+        amount = f"by estimate it costs {number(dearer.value, places)} {more}"
+    else:
+        amount = f"{number(found.value, places)} a {noun} {interval(found.interval, places)} beside the champion"
+    return f"That it saves {unit or 'anything'} is not shown: {amount}."
 
 
 def both_promise(facts: Facts) -> str:
