@@ -20,7 +20,6 @@ from components.judge.report.wording import (
     period,
     plural,
     shorten,
-    signed,
 )
 
 OUTCOMES: dict[Outcome, tuple[str, str, str]] = {
@@ -32,23 +31,6 @@ OUTCOMES: dict[Outcome, tuple[str, str, str]] = {
 }
 """Outcome → name, how it is coloured, its mark."""
 
-_MEANS: dict[tuple[Outcome, str], str] = {
-    (
-        "kept",
-        "promoted",
-    ): "Kept: not clearly less than promised, both intervals considered, and not worse beside what it replaced, "
-    "but for what was tolerated.",
-    (
-        "kept",
-        "rejected",
-    ): "Kept: it was right to turn the candidate down, for it is not clearly better, or by too little to matter.",
-    (
-        "short",
-        "promoted",
-    ): "Less than promised: clearly so, both intervals considered, but not clearly worse beside what it replaced, "
-    "but for what was tolerated.",
-}
-"""Outcome and result → what the name says."""
 _OTHERS: tuple[Metric, ...] = ("cost", "calibration_error", "log_loss")
 
 RESULTS = {"promoted": "promoted", "rejected": "not promoted"}
@@ -72,13 +54,12 @@ class OutcomeRow:
 
 @dataclass(frozen=True)
 class OtherMetric:
-    """Another metric of what came: the gain on the whole and on each block, positive is better."""
+    """Another metric of what came: the gain on the whole and on each block with its side, positive is better."""
 
     name: str
     whole: Figure
     side: str
-    blocks: tuple[Figure, ...]
-    trend: str
+    blocks: tuple[tuple[Figure, str], ...]
 
 
 @dataclass(frozen=True)
@@ -93,6 +74,7 @@ class Afterwards:
         settled: Until when rows were looked at.
         others: Metrics besides the promised one, as far as they were measured.
         means: What the outcome's name says, in a sentence.
+        moved: How the candidate and the champion themselves did, where both moved the same way, or empty.
     """
 
     record: str
@@ -116,6 +98,7 @@ class Afterwards:
     rows: tuple[OutcomeRow, ...]
     others: tuple[OtherMetric, ...]
     means: str
+    moved: str
 
 
 def own(facts: Facts, settlements: tuple[Settlement, ...]) -> list[Settlement]:
@@ -125,12 +108,13 @@ def own(facts: Facts, settlements: tuple[Settlement, ...]) -> list[Settlement]:
     return sorted(same, key=lambda one: (one.whole.window.end, one.settled_as_of))[-1:]
 
 
-def afterwards(settlement: Settlement, timezone: str) -> Afterwards:
-    """A settlement as the page shows it."""
+def afterwards(settlement: Settlement, timezone: str, unit: str = "") -> Afterwards:
+    """A settlement as the page shows it; `unit` is that of the task's costs."""
     decision, promise = settlement.decision, settlement.decision.promise
     name, role, mark = OUTCOMES[settlement.outcome]
     against_champion = decision.champion is not None
     when = moment(decision.as_of, timezone)
+    rows = _rows(settlement, timezone)
     return Afterwards(
         record=shorten(decision.record),
         name=name,
@@ -150,9 +134,61 @@ def afterwards(settlement: Settlement, timezone: str) -> Afterwards:
         reason=shorten(settlement.reason, 600),
         proposal=shorten(settlement.proposal, 300),
         settled=moment(settlement.settled_as_of, timezone),
-        rows=_rows(settlement, timezone),
-        others=_others(settlement),
-        means=_MEANS.get((settlement.outcome, decision.result), ""),
+        rows=rows,
+        others=_others(settlement, shorten(unit, 20)),
+        means=_means(settlement),
+        moved=_moved(settlement, rows),
+    )
+
+
+def _means(settlement: Settlement) -> str:
+    """What the outcome says, by the rules of `settle`; of what cannot be told, the reason says why."""
+    decision, promise = settlement.decision, settlement.decision.promise
+    first = decision.champion is None
+    other = "a constant" if first else f"version {decision.champion.version}" if decision.champion else ""
+    tolerated, worth = (0.0, 0.0) if first else (promise.tolerated, promise.worth)
+    beyond = f" by more than the tolerated {number(tolerated)}" if tolerated else ""
+    matters = f" by more than {number(worth)}, the least that matters" if worth else ""
+    match settlement.outcome, decision.result:
+        case "kept", "promoted":
+            return (
+                "Kept means: the gain is not clearly less than was promised, "
+                f"and its whole interval says that the model is not worse than {other}{beyond}."
+            )
+        case "kept", "rejected":
+            return f"Kept means: it was right to turn the candidate down, for it is not better than {other}{matters}."
+        case "short", "promoted":
+            return (
+                "Less than promised means: the gain is clearly less than was promised, "
+                f"but the model is not clearly worse than {other}{beyond}."
+            )
+        case "broken", "promoted":
+            more = "" if first else ", or clearly worse than a constant"
+            return f"Broken means: the model is clearly worse than {other}{beyond}{more}."
+        case "missed", "rejected":
+            return (
+                "Missed means: the model that was turned down is clearly better than "
+                f"{other}, which was kept{f', and{matters}' if matters else ''}."
+            )
+        case _:
+            return ""
+
+
+def _moved(settlement: Settlement, rows: tuple[OutcomeRow, ...]) -> str:
+    """How both models' own values went from what was promised to what came, if both went the same way."""
+    metric = settlement.decision.promise.metric
+    now, other_now, _ = _came_true(settlement, settlement.whole)
+    other = _promised(settlement)[0]
+    if settlement.decision.champion is None or now is None or other is None or other_now is None:
+        return ""
+    steps = now - settlement.decision.promise.candidate.value, other_now - other
+    before, after = rows[0], rows[-1]
+    if steps[0] * steps[1] <= 0 or before.candidate == after.candidate or before.other == after.other:
+        return ""
+    word = "better" if (steps[0] > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+    return (
+        f"{capital(metric_name(metric))} itself went from {before.candidate} to {after.candidate} "
+        f"(the champion’s from {before.other} to {after.other}): both do {word} on the later rows."
     )
 
 
@@ -188,7 +224,7 @@ def _came_true(settlement: Settlement, block: Block) -> tuple[float | None, floa
     return figures.candidate.value, other, gain_over_constant(metric, figures)
 
 
-def _others(settlement: Settlement) -> tuple[OtherMetric, ...]:
+def _others(settlement: Settlement, unit: str) -> tuple[OtherMetric, ...]:
     """Cost, calibration error and log-loss, those that the settlement holds; the promised one has its own table."""
     found = []
     for metric in _OTHERS:
@@ -199,11 +235,10 @@ def _others(settlement: Settlement) -> tuple[OtherMetric, ...]:
         places = places_of(gain, *blocks)
         found.append(
             OtherMetric(
-                name=capital(metric_name(metric)),
+                name=_saved(unit) if metric == "cost" else capital(metric_name(metric)),
                 whole=figure(gain, sign=True, decimals=places),
                 side=side(gain),
-                blocks=tuple(figure(one, sign=True, decimals=places) for one in blocks),
-                trend=_trend(blocks, places),
+                blocks=tuple((figure(one, sign=True, decimals=places), side(one)) for one in blocks),
             )
         )
     return tuple(found)
@@ -218,11 +253,8 @@ def _gain_on(settlement: Settlement, block: Block, metric: Metric) -> Estimate |
     return gain_over_constant(metric, figures)
 
 
-def _trend(blocks: list[Estimate | None], places: int | None) -> str:
-    """From the first block to the last, in figures; nothing of a single block."""
-    if len(blocks) < 2 or blocks[0] is None or blocks[-1] is None:
-        return ""
-    return f"{signed(blocks[0].value, places)} in the first block, {signed(blocks[-1].value, places)} in the last"
+def _saved(unit: str) -> str:
+    return f"Cost, {unit} saved a row" if unit else "Cost saved a row"
 
 
 def _rows(settlement: Settlement, timezone: str) -> tuple[OutcomeRow, ...]:

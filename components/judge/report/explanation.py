@@ -138,13 +138,13 @@ def _flag(feature: str, outcomes: Mapping[str, str]) -> str:
 def _importance_row(one: FeatureImportance, axis: plots.Range, places: int | None, flag: str) -> ImportanceRow:
     alt = f"{one.feature}: importance {estimate(one.importance, places)}"
     alt += f", champion {estimate(one.champion, places)}" if one.champion else ""
-    # Of what may be nothing, no share is to be told, nor an interval of it.
+    # Of what may be nothing, no share is to be told, nor an interval of it; what is below zero has none.
     certain = one.importance.interval is None or side(one.importance) == "better"
     return ImportanceRow(
         feature=shorten(one.feature, 80),
         kind=one.kind,
         importance=figure(one.importance, decimals=places),
-        share=percent(one.share) if certain else "not certain",
+        share=percent(one.share) if certain else "none" if side(one.importance) == "worse" else "not certain",
         share_interval=percent_interval(one.share_interval) if certain else "",
         champion=figure(one.champion, decimals=places),
         native=tuple(f"{shorten(name, 40)} {number(value)}" for name, value in sorted(one.native.items())),

@@ -41,7 +41,7 @@ def render(facts: Facts, settlements: tuple[Settlement, ...] = ()) -> str:
         title=f"{DECISION_NAMES[facts.verdict.outcome]}: {facts.gates.task or 'candidate'} report",
         facts=facts,
         timezone=facts.windows.timezone,
-        afterwards=[afterwards.afterwards(one, facts.windows.timezone) for one in own],
+        afterwards=[afterwards.afterwards(one, facts.windows.timezone, facts.gates.decision.unit) for one in own],
         **_decision(facts),
         **_evidence(facts),
         **_rows_and_model(facts),
@@ -126,7 +126,10 @@ def _evidence(facts: Facts) -> dict[str, Any]:
         "confusions": curves.confusions(facts),
         "calibration_sentences": value.calibration_sentences(facts),
         "threshold_sentences": value.threshold_sentences(facts),
-        "promises": [afterwards.afterwards(one, facts.windows.timezone) for one in facts.promises[:_MOST_PROMISES]],
+        "promises": [
+            afterwards.afterwards(one, facts.windows.timezone, facts.gates.decision.unit)
+            for one in facts.promises[:_MOST_PROMISES]
+        ],
     }
 
 

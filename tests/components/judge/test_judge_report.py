@@ -13,15 +13,18 @@ import pytest
 from components._shared.decision_rule import DecisionRule
 from components._shared.evidence import CalibrationLine, Curves, Estimate, Figures, Saving, SliceFigures, Value
 from components._shared.facts import Facts
+from components._shared.ledger import Outcome
 from components._shared.model_changes import Changed, TermChange
 from components._shared.model_info import Term
 from components._shared.verdict import Check, Verdict
 from components.judge.executor import judge
+from components.judge.report.afterwards import afterwards
 from components.judge.report.card import model_card
 from components.judge.report.document import JUMP
 from components.judge.report.ledger import render_ledger
 from components.judge.report.metrics import metric_rows, slice_tables
 from components.judge.report.page import render
+from components.judge.report.value import no_clear_saving
 from tests.late_flights_evidence import (
     behaviour_of,
     changes_of,
@@ -305,6 +308,8 @@ def test_every_plot_says_what_it_shows_and_gives_its_numbers(make_inputs: Inputs
         assert plots and all(plot.get("role") == "img" and plot.get("aria-label") for plot in plots)
         charts = sum(plot.get("class") == "chart" for plot in plots)
         assert charts == sum(attributes.get("class") == "numbers-of-a-plot" for _, attributes in page.tags)
+        summaries = re.findall(r"<summary>(Numbers[^<]*)</summary>", judge(**make_inputs(problem)).report_html)
+        assert "Numbers" not in summaries and len(set(summaries)) == len(summaries)
 
 
 def test_text_stands_out_from_its_background_in_both_schemes(make_inputs: Inputs) -> None:
@@ -321,6 +326,15 @@ def test_text_stands_out_from_its_background_in_both_schemes(make_inputs: Inputs
             ("unsure", "page"), ("unsure", "unsure-soft"), ("good", "surface"), ("bad", "surface"), ("quiet", "page"),
         ):  # fmt: skip
             assert _contrast(scheme[text], scheme[background]) >= 4.5, (text, background)
+        assert all(_contrast(scheme["zero"], scheme[background]) >= 3 for background in ("page", "surface"))
+
+
+def test_on_a_phone_every_cell_of_a_card_is_named(make_inputs: Inputs) -> None:
+    html = judge(**make_inputs()).report_html
+    for name in ("fates", "features"):
+        (table,) = re.findall(rf'<table class="cards {name}">.*?</table>', html, re.S)
+        cells = re.findall(r"<td[^>]*>", table)
+        assert cells and all("data-label=" in cell or 'class="reason"' in cell for cell in cells)
 
 
 def _contrast(one: str, other: str) -> float:
@@ -334,7 +348,9 @@ def _contrast(one: str, other: str) -> float:
 
 
 def test_what_happened_afterwards_heads_the_page_once_it_is_known(make_inputs: Inputs) -> None:
-    judged = judge(**make_inputs())
+    inputs = make_inputs()
+    inputs["gates"] = inputs["gates"].model_copy(update={"question": "Will it be late?"})
+    judged = judge(**inputs)
     later = render(judged.facts, (settlement_of("broken"),))
     page = Page(later)
     words = page.words()
@@ -342,8 +358,12 @@ def test_what_happened_afterwards_heads_the_page_once_it_is_known(make_inputs: I
     assert "What happened afterwards" not in Page(judged.report_html).words()
     assert page.headings[1] == "h2 What happened afterwards: promise broken"
     assert words.index("What happened afterwards") < words.index("Why? Every limit")
-    assert "Promised: +0.023 [0.008, 0.037] in AUC beside the champion at the time." in words
-    assert "Came true: +0.003 [−0.003, 0.009]" in words
+    assert "Promised:" not in words and "AUC is better by 0.003 [−0.003, 0.009], clearly less than the 0.023" in words
+    assert (
+        "The candidate asked to replace the champion of the time; it was promoted as version 2 as of 1 Oct 2013."
+        in words
+    )
+    assert "The candidate asks to replace the champion, the model in use." in Page(judged.report_html).words()
     assert "Proposed now: saiki rollback 1" in words
     for row in ("Promised 1 – 30 Sep 2013 0.671 0.648 +0.023", "Block 3 1 – 30 Nov 2013 0.646", "Came true 1 Oct – 29"):
         assert row in words
@@ -395,7 +415,7 @@ def test_what_it_has_learned_stands_beside_what_the_champion_has(make_inputs: In
     page = Page(judge(**make_inputs()).report_html)
 
     assert "carrier categorical 0.0300 [0.0280, 0.0320]" in page.words()
-    assert "h3 distance" in page.headings and "h4 carrier" in page.headings
+    assert "h4 distance" in page.headings and "h4 carrier" in page.headings
     assert "On the standardised scale" not in page.words()
 
 
@@ -437,6 +457,10 @@ def test_a_share_of_what_may_be_nothing_has_no_interval(make_inputs: Inputs) -> 
 
     assert "carrier categorical 0.0300 [0.0280, 0.0320] 40.0 % [35.0 %, 45.0 %]" in words
     assert "origin categorical 0.0084 [−0.0004, 0.0173] not certain 0.0125" in words
+
+    below = unsure.model_copy(update={"importance": Estimate(value=-0.0084, interval=(-0.0173, -0.0004))})
+    inputs["explanation"] = inputs["explanation"].model_copy(update={"importances": (sure, below)})
+    assert "origin categorical −0.0084 [−0.0173, −0.0004] none 0.0125" in Page(judge(**inputs).report_html).words()
 
 
 def test_what_changed_reads_as_a_diff(make_inputs: Inputs) -> None:
@@ -592,6 +616,11 @@ def test_accuracy_at_another_threshold_than_the_tasks_is_named_so_and_tells_noth
     assert usual.name == "Accuracy"
     assert (found.name, found.tells, found.constant_wins) == ("Accuracy at 0.5", "unclear", "")
     assert "nobody acts on it here" in found.meaning
+    assert ", better, but nobody acts on it" in found.plot
+    assert "nobody acts on it" not in usual.plot
+    grey = "A difference is grey where it may be luck, and in a metric that nobody acts on."
+    assert grey in Page(judge(**changed).report_html).words()
+    assert grey not in Page(judge(**make_inputs()).report_html).words()
 
 
 def test_each_metric_says_what_its_constant_does(make_inputs: Inputs) -> None:
@@ -604,15 +633,88 @@ def test_each_metric_says_what_its_constant_does(make_inputs: Inputs) -> None:
     assert found["auc"] == "one score for all rows"
 
 
+def saving(cost: float, per_row: float, pair: tuple[float, float]) -> Saving:
+    one = Estimate(value=per_row, interval=pair)
+    many = Estimate(value=900 * per_row, interval=(900 * pair[0], 900 * pair[1]))
+    return Saving(cost=cost, per_row=one, per_cluster=many, total=many)
+
+
+@pytest.mark.parametrize(
+    ("per_row", "pair", "said"),
+    [
+        (0.1, (-0.1, 0.3), "That it saves minutes is not shown: 90 a day [−90, 270] beside the champion."),
+        (
+            -0.1,
+            (-0.3, 0.1),
+            "That it saves minutes is not shown: by estimate it costs 90 a day [−90, 270] more than the champion.",
+        ),
+        (-0.2, (-0.3, -0.1), "Deciding by the candidate costs 180 minutes a day [90, 270] more than the champion."),
+        (0.2, (0.1, 0.3), ""),
+    ],
+)
+def test_that_no_saving_is_shown_is_said_at_the_top_before_any_constant(
+    per_row: float, pair: tuple[float, float], said: str, make_inputs: Inputs
+) -> None:
+    value = Value(
+        unit="minutes",
+        cost=Estimate(value=8.7, interval=(8.2, 9.2)),
+        champion=saving(8.8, per_row, pair),
+        hindsight=saving(8.4, -0.3, (-0.9, 0.3)),
+        hindsight_decision="0",
+        constant_decision="1",
+    )
+    facts = judge(**with_evaluation(deciding_otherwise(make_inputs()), value=value)).facts
+    words = Page(render(facts)).words()
+    top = words[: words.index("Why? Every limit")]
+
+    assert no_clear_saving(facts) == said.replace(" minutes a", "\u00a0minutes a")
+    assert f"{said} One decision for all rows may have been cheaper" in top
+
+
+def test_without_a_champion_or_an_interval_nothing_is_said_of_a_saving_that_is_not_shown(make_inputs: Inputs) -> None:
+    alone = Value(cost=Estimate(value=8.7))
+    one = Estimate(value=-0.1)
+    bare = Saving(cost=8.6, per_row=one, per_cluster=one, total=one)
+
+    for value in (None, alone, alone.model_copy(update={"champion": bare})):
+        assert no_clear_saving(judge(**with_evaluation(make_inputs(), value=value)).facts) == ""
+
+
+def test_the_mean_cost_of_a_row_stands_for_both_models_and_every_single_decision(make_inputs: Inputs) -> None:
+    inputs = deciding_otherwise(make_inputs())
+    overall = inputs["evaluation"].overall
+    cost = Figures(
+        candidate=Estimate(value=8.67, interval=(8.19, 9.16)),
+        champion=Estimate(value=8.72, interval=(8.09, 9.35)),
+        difference=Estimate(value=-0.05, interval=(-0.38, 0.29)),
+        constant=12.0,
+    )
+    value = Value(
+        unit="minutes",
+        cost=cost.candidate,
+        champion=saving(8.72, 0.05, (-0.29, 0.38)),
+        constant=saving(12.0, 3.3, (2.8, 3.8)),
+        constant_decision="1",
+        hindsight=saving(8.04, -0.63, (-3.3, 2.0)),
+        hindsight_decision="0",
+    )
+
+    def said(**changes: Any) -> str:
+        changed = with_evaluation(inputs, value=value.model_copy(update=changes), overall=known)
+        return Page(judge(**changed).report_html).words()
+
+    known = overall.model_copy(update={"metrics": {**overall.metrics, "cost": cost}})
+    models = (
+        "Mean cost of a row: candidate 8.67 [8.19, 9.16], champion 8.72 [8.09, 9.35], calling every row positive 12.00"
+    )
+    assert f"{models}, calling no row positive (the best in hindsight) 8.04, in minutes." in said()
+    assert f"{models}, in minutes." in said(hindsight_decision="1")
+
+
 @pytest.mark.parametrize(("interval", "luck"), [((-0.9, 0.3), True), ((-0.5, -0.1), False)])
 def test_one_decision_that_would_have_been_cheaper_than_both_is_said_at_the_top(
     interval: tuple[float, float], luck: bool, make_inputs: Inputs
 ) -> None:
-    def saving(cost: float, per_row: float, pair: tuple[float, float]) -> Saving:
-        one = Estimate(value=per_row, interval=pair)
-        many = Estimate(value=900 * per_row, interval=(900 * pair[0], 900 * pair[1]))
-        return Saving(cost=cost, per_row=one, per_cluster=many, total=many)
-
     value = Value(
         unit="minutes",
         cost=Estimate(value=8.7, interval=(8.2, 9.2)),
@@ -628,6 +730,8 @@ def test_one_decision_that_would_have_been_cheaper_than_both_is_said_at_the_top(
     assert words.index(told) < words.index("Why? Every limit")
     assert told in words[words.index("What is it worth?") :][:200]
     assert ("less than the candidate, which may be luck." in words) == luck
+    have = "may have" if luck else "would have"
+    assert words.count(f"One decision for all rows {have} been cheaper than both models") == 3
 
 
 def test_what_both_models_promise_and_what_is_acted_on_stands_at_the_top(make_inputs: Inputs) -> None:
@@ -658,8 +762,65 @@ def test_afterwards_the_other_metrics_of_the_settlement_stand_beside_the_promise
     whole = settlement.whole.model_copy(update={"metrics": {**settlement.whole.metrics, "log_loss": _gain(0.006)}})
     words = Page(render(judged.facts, (settlement.model_copy(update={"blocks": blocks, "whole": whole}),))).words()
 
-    assert "Log-loss −0.003 in the first block, +0.017 in the last +0.006 [0.001, 0.011]" in words
-    assert "Kept: not clearly less than promised" in words
+    assert "Gain in other metrics: plus is better." in words
+    assert "Log-loss +0.006 [0.001, 0.011] −0.003 [−0.008, 0.002] +0.005 [0.000, 0.010] +0.017 [0.012, 0.022]" in words
+    assert (
+        "Kept means: the gain is not clearly less than was promised, and its whole interval says that the model is not "
+        "worse than version 1 by more than the tolerated 0.005." in words
+    )
+
+
+def test_afterwards_a_cost_has_its_unit_and_each_block_its_colour() -> None:
+    settlement = settlement_of("kept")
+    blocks = tuple(
+        block.model_copy(update={"metrics": {**block.metrics, "cost": _gain(gain)}})
+        for block, gain in zip(settlement.blocks, (-0.02, 0.002, 0.03), strict=True)
+    )
+    whole = settlement.whole.model_copy(update={"metrics": {**settlement.whole.metrics, "cost": _gain(0.006)}})
+    settlement = settlement.model_copy(update={"blocks": blocks, "whole": whole})
+
+    (cost,) = afterwards(settlement, "UTC", "minutes").others
+    assert cost.name == "Cost, minutes saved a row"
+    assert [side for _, side in cost.blocks] == ["worse", "unclear", "better"]
+    assert afterwards(settlement, "UTC").others[0].name == "Cost saved a row"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result", "champion", "told"),
+    [
+        ("kept", "promoted", False, "is not worse than a constant."),
+        ("kept", "rejected", True, "for it is not better than version 1 by more than 0.01, the least that matters."),
+        ("short", "promoted", True, "is not clearly worse than version 1 by more than the tolerated 0.005."),
+        ("broken", "promoted", True, "by more than the tolerated 0.005, or clearly worse than a constant."),
+        ("missed", "rejected", True, "version 1, which was kept, and by more than 0.01, the least that matters."),
+    ],
+)
+def test_each_outcome_says_what_it_means(outcome: Outcome, result: str, champion: bool, told: str) -> None:
+    settlement = settlement_of(outcome, result=result, champion=champion)
+    promise = settlement.decision.promise.model_copy(update={"worth": 0.01})
+    decision = settlement.decision.model_copy(update={"promise": promise})
+
+    assert afterwards(settlement.model_copy(update={"decision": decision}), "UTC").means.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "told"),
+    [
+        (0.634, 0.618, "AUC itself went from 0.671 to 0.634 (the champion’s from 0.648 to 0.618): both do worse"),
+        (0.69, 0.66, "AUC itself went from 0.671 to 0.690 (the champion’s from 0.648 to 0.660): both do better"),
+        (0.634, 0.66, ""),
+        (0.6711, 0.66, ""),
+    ],
+)
+def test_where_both_models_moved_the_same_way_that_is_said(candidate: float, champion: float, told: str) -> None:
+    settlement = settlement_of("kept")
+    came = settlement.whole.metrics["auc"].model_copy(
+        update={"candidate": Estimate(value=candidate), "champion": Estimate(value=champion)}
+    )
+    whole = settlement.whole.model_copy(update={"metrics": {"auc": came}})
+    moved = afterwards(settlement.model_copy(update={"whole": whole}), "UTC").moved
+
+    assert moved == (f"{told} on the later rows." if told else "")
 
 
 def _gain(gain: float) -> Figures:
@@ -689,11 +850,17 @@ def test_slices_that_cost_more_than_is_allowed_are_listed_and_what_may_be_luck_i
         )
         return Page(judge(**with_evaluation(inputs, slices=slices)).report_html).words()
 
-    lucky = named([0.025, *[0.0] * 9])
-    assert (
-        "in 1 of 10 slices, by estimate; no slice stands out after allowing for 10 looks. town town 0 +0.025" in lucky
-    )
-    assert "1 of them stands out after allowing for 10 looks. town town 0 +0.090" in named([0.09, *[0.0] * 9])
+    together = "slices, by estimate. With 10 slices looked at together,"
+    assert f"in 1 of 10 {together} none is beyond 0.02 for certain. town town 0 +0.025" in named([0.025, *[0.0] * 9])
+    sure = named([0.09, *[0.0] * 9])
+    assert f"in 1 of 10 {together} 1 of them is beyond 0.02 hardly by luck. town town 0 +0.090" in sure
+    assert "[0.070, 0.110] hardly by luck" in sure
+    alone = "none is beyond 0.02 for certain, though town town 0 is by its own interval. town"
+    assert f"in 1 of 10 {together} {alone}" in named([0.0405, *[0.0] * 9])
+    alone = "none is beyond 0.02 for certain, though town town 0 and town town 1 are by their own intervals. town"
+    assert f"in 3 of 10 {together} {alone}" in named([0.0406, 0.0405, 0.03, *[0.0] * 7])
+    alone = "1 of them is beyond 0.02 hardly by luck, and town town 1 is by its own interval. town"
+    assert f"in 2 of 10 {together} {alone}" in named([0.09, 0.0405, *[0.0] * 8])
     assert "in none of 10 slices." in named([0.0] * 10)
 
 
