@@ -122,6 +122,16 @@ def test_single_rows_as_clusters_give_the_interval_that_they_would_have_one_by_o
     assert width == pytest.approx(1.96 / len(values) ** 0.5, rel=0.2)
 
 
+@pytest.mark.parametrize("mistakes", [1, 2, 4])
+def test_a_few_mistakes_in_a_hundred_rows_give_the_interval_of_a_small_share(mistakes: int) -> None:
+    """Every third resample is without the only mistake: it says of no bound how far the share may lie."""
+    stats = pytest.importorskip("scipy.stats")
+    wrong = np.arange(100) < mistakes
+    sums = ((wrong - wrong.mean()) / 100)[:, None]
+    upper = wrong.mean() + half_widths(sums, np.full((100, 1), 1 / 100))[0]
+    assert upper == pytest.approx(stats.beta.ppf(0.975, mistakes + 1, 100 - mistakes), rel=0.2)
+
+
 def test_three_positives_say_nothing_of_a_ranking_however_many_days_there_are() -> None:
     """Any two models differ by something, and the days without a positive make it look like much."""
     rows = rare_class(np.random.default_rng(1), positives=3)
