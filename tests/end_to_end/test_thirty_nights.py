@@ -300,7 +300,8 @@ def night(month, number):
             assert (outcome.code, champion) == (2, before)
             assert "temperature" in outcome.error
         case _:
-            assert (result, champion) == ("promoted", max(each.number for each in month.registry.versions()))
+            newest = max(each.number for each in month.registry.versions())
+            assert (result, champion) == ("promoted", newest), outcome.error
     if outcome.result:
         month.all_rows_are_accounted_for(outcome)
     return run_id, [each["judgement"] for each in (outcome.result, other) if each]
