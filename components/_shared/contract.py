@@ -156,7 +156,9 @@ def _explain(cls: type[BaseModel], cause: ValidationError) -> str:
             lines.append(f"missing field '{path}'")
         else:
             given = "" if found["type"] == "value_error" else f", not {found['input']!r}"
-            lines.append(f"field '{path}': {found['msg'].removeprefix('Value error, ')}{given}")
+            # What is wrong between fields names them in its own words.
+            field = f"field '{path}': " if path else ""
+            lines.append(f"{field}{found['msg'].removeprefix('Value error, ')}{given}")
     return f"{cls.__name__} is not valid: " + "; ".join(lines)
 
 

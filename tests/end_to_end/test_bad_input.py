@@ -72,6 +72,10 @@ TASKS = {
     "a field is missing": (change("label"), ["missing field 'label'", "step plan"]),
     "a field is unknown": (change("slicez", to=["stand"]), ["unknown field 'slicez'", "did you mean 'slices'?"]),
     "an inner field is unknown": (change("label", "known_aftr", to="1d"), ["label.known_aftr", "known_after"]),
+    "a cost is no number": (
+        change("decision", to={"costs": {"false_positive": 1, "false_negative": float("nan")}}),
+        ["Task is not valid: decision.costs.false_negative is not a finite number", "step plan"],
+    ),
     "a gate is unknown": (change("gates", "metric", "min_row", to=3), ["'metric.min_row'", "'min_rows'"]),
     "a gate is on another problem's metric": (
         change("gates", "metric", "limits", to={"rmse": {"max": 3}}),
